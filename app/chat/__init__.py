@@ -1,0 +1,1 @@
+"""What a conversation is. Knows neither Qt nor torch."""

@@ -1,0 +1,1 @@
+"""From a checkpoint to text: the program that runs the model. Knows nothing of Qt, settings or history."""

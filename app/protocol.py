@@ -1,0 +1,434 @@
+"""Everything that crosses between Parley's programs: one JSON object a line, each a frozen dataclass.
+
+Knows: the messages and how they are written and read. Does not know: who sends them, Qt, torch.
+Decoding refuses unknown types, unknown or missing fields and values of the wrong type with `ProtocolError`, so that a
+message that was decoded needs no further checks. Files travel as paths, never as bytes. Times are seconds, sizes bytes.
+"""
+
+import json
+import types
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+
+class ProtocolError(ValueError):
+    """A line that is not one of the messages of this file."""
+
+
+# ---- values inside messages ----------------------------------------------------------------------------------------
+
+Channel = Literal["thinking", "answer"]
+FinishReason = Literal["end", "length", "context", "stopped"]
+MediaKind = Literal["image", "video"]
+FailureKind = Literal["bad_input", "checkpoint", "memory", "context", "device", "internal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A run of text in a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A decoded picture or video: where its plain pixels are and what the model's processor must know about them.
+
+    `pixels` is a file that the decoder wrote: `frames` frames of `height` × `width` × 3 bytes, RGB, row after row,
+    nothing else. For a picture `frames` is 1 and the last four fields are empty. For a video `frame_indices` says which
+    frames of the source these are, `source_frames` and `source_fps` describe the source as it is.
+    """
+
+    kind: MediaKind
+    name: str
+    digest: str
+    pixels: str
+    width: int
+    height: int
+    frames: int = 1
+    frame_indices: tuple[int, ...] = ()
+    source_frames: int = 0
+    source_fps: float = 0.0
+    duration: float = 0.0
+
+
+Part = Union[Text, Media]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """One turn of the conversation, as the model shall read it: an earlier answer comes without its thinking."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The sampling knobs, as the field names them. `presence_penalty` is subtracted once from the logit of every token
+    that was already generated. `seed` None draws a fresh one; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 20
+    top_p: float = 0.95
+    min_p: float = 0.0
+    presence_penalty: float = 1.5
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLimits:
+    """How the loaded model wants a video sampled: frames a second, and how many frames at least and at most."""
+
+    fps: float = 2.0
+    min_frames: int = 4
+    max_frames: int = 768
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What was loaded, in words and figures that the person sees."""
+
+    name: str
+    path: str
+    device: str
+    precision: str
+    context: int
+    native_context: int
+    demo: bool
+    sees: bool
+    video: VideoLimits
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request: `prompt` in all, `reused` of them from the cache, then those generated on each channel."""
+
+    prompt: int
+    reused: int
+    thinking: int
+    answer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds spent loading the model (0 if it was loaded before), seconds to the first token, tokens a second after it."""
+
+    load_s: float
+    first_token_s: float
+    decode_tok_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A small preview: a file of `height` × `width` × 3 bytes RGB, and the second of the clip that it shows."""
+
+    pixels: str
+    width: int
+    height: int
+    second: float = 0.0
+
+
+# ---- to the engine -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Load the checkpoint in folder `model`. `context` None means the largest that fits, up to the model's own."""
+
+    model: str
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    backend: Literal["parley", "gptqmodel"] = "parley"
+    context: int | None = None
+    cache_dir: str = ""
+    cache_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Answer a whole conversation. Stateless: the engine finds by itself what it already holds of it."""
+
+    request: str
+    conversation: str
+    messages: tuple[ChatMessage, ...]
+    thinking: bool = True
+    sampling: Sampling = Sampling()
+    max_tokens: int = 32768
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Count the tokens that a conversation with this draft would take, media included. `draft` is its last message."""
+
+    request: str
+    conversation: str
+    messages: tuple[ChatMessage, ...]
+    draft: ChatMessage | None = None
+    thinking: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the running answer at the next token or prefill chunk; it finishes with the reason "stopped"."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerNow:
+    """Lead the running answer out of its thinking at the next sentence end."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Drop whatever is cached of a conversation."""
+
+    conversation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unload:
+    """Give the model's memory back."""
+
+
+EngineCommand = Load | Generate | Measure | Stop | AnswerNow | Forget | Unload
+
+
+# ---- from the engine -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The engine's first line, sent before anything heavy is imported."""
+
+    version: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Progress of a load: what is being done, and bytes of bytes (both 0 while unknown)."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The model is ready for its first token."""
+
+    model: ModelInfo
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unloaded:
+    """No model is loaded any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """Tokens of the prompt read so far, of all, and how many of all came from the cache."""
+
+    request: str
+    done: int
+    total: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """More text on one channel; whole characters only. `tokens` is the channel's count so far."""
+
+    request: str
+    channel: Channel
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is over. Every `Delta` of it came before."""
+
+    request: str
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The answer to `Measure`: tokens of the conversation so far, and of the draft (each media item's in order)."""
+
+    request: str
+    conversation_tokens: int
+    draft_tokens: int
+    media_tokens: tuple[int, ...]
+    media_sizes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """Memory of the device that the model runs on, in bytes, and the context in tokens. Sent at least every 2 s by the
+    worker itself, so it also shows that the worker is alive. On the CPU `total` is the machine's memory and `weights`
+    the engine process's own; `other` is what every other program uses.
+    """
+
+    kind: Literal["gpu", "cpu", "none"]
+    total: int
+    weights: int
+    cache: int
+    vision: int
+    other: int
+    context_used: int
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Something could not be done. `message` is one sentence with a way out; `detail` is for the log. `request` is
+    empty when the failure belongs to a load or to the engine itself."""
+
+    request: str
+    kind: FailureKind
+    message: str
+    detail: str
+
+
+EngineEvent = Hello | Loading | Loaded | Unloaded | Prefill | Delta | Finished | Measured | Gauges | Failed
+
+
+# ---- to and from the decoder ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Decode the file at `path` into plain pixels below the folder `into`, and make previews of it."""
+
+    request: str
+    path: str
+    into: str
+    video: VideoLimits = VideoLimits()
+    preview_edge: int = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The file as `Media`, with one preview of a picture or a strip of them of a video, in order."""
+
+    request: str
+    media: Media
+    previews: tuple[Thumbnail, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The file cannot be used: one sentence that says why and what to do."""
+
+    request: str
+    message: str
+
+
+DecoderCommand = Decode
+DecoderEvent = Decoded | Refused
+
+
+# ---- one object a line ---------------------------------------------------------------------------------------------
+
+Message = EngineCommand | EngineEvent | DecoderCommand | DecoderEvent
+_MESSAGES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
+_M = TypeVar("_M")
+
+
+def encode(message: Message) -> bytes:
+    """The message as one line of UTF-8 JSON, newline included."""
+    return json.dumps(to_plain(message), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message in a line. Raises `ProtocolError` for anything else."""
+    try:
+        plain = json.loads(line)
+    except ValueError as error:
+        raise ProtocolError(f"not JSON: {error}") from error
+    kind = _MESSAGES.get(plain.get("type", "")) if isinstance(plain, dict) else None
+    if kind is None:
+        raise ProtocolError(f"unknown message: {line[:200]!r}")
+    message: Message = from_plain(kind, plain)
+    return message
+
+
+def to_plain(value: Any) -> Any:
+    """A dataclass, and what is in it, as dicts, lists and scalars; a dict's "type" names its class."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__} | {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: type[_M], plain: Any) -> _M:
+    """The inverse of `to_plain` for dataclass `kind`; raises `ProtocolError` naming the field that does not fit."""
+    result: _M = _read(kind, plain, kind.__name__)
+    return result
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _read(kind: Any, plain: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if is_dataclass(kind):
+        return _read_dataclass(kind, plain, where)
+    if origin is Literal:
+        return _checked(plain in get_args(kind), plain, where)
+    if origin is Union or origin is types.UnionType:
+        return _read_union(get_args(kind), plain, where)
+    if origin is tuple:
+        _checked(isinstance(plain, list), plain, where)
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            return tuple(_read(kinds[0], item, f"{where}[{i}]") for i, item in enumerate(plain))
+        _checked(len(plain) == len(kinds), plain, where)
+        return tuple(_read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, plain, strict=True)))
+    if kind is float:
+        return float(_checked(isinstance(plain, int | float) and not isinstance(plain, bool), plain, where))
+    return _checked(isinstance(plain, kind) and (kind is bool or not isinstance(plain, bool)), plain, where)
+
+
+def _read_dataclass(kind: Any, plain: Any, where: str) -> Any:
+    _checked(isinstance(plain, dict) and plain.get("type", kind.__name__) == kind.__name__, plain, where)
+    hints = _hints(kind)
+    unknown = plain.keys() - hints.keys() - {"type"}
+    _checked(not unknown, sorted(unknown), where)
+    values = {name: _read(hint, plain[name], f"{where}.{name}") for name, hint in hints.items() if name in plain}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ProtocolError(f"{where}: {error}") from error
+
+
+def _read_union(kinds: tuple[Any, ...], plain: Any, where: str) -> Any:
+    if plain is None and types.NoneType in kinds:
+        return None
+    for kind in kinds:
+        if is_dataclass(kind):
+            if isinstance(plain, dict) and plain.get("type") == getattr(kind, "__name__", ""):
+                return _read(kind, plain, where)
+        elif kind is not types.NoneType:
+            return _read(kind, plain, where)
+    raise ProtocolError(f"{where}: unexpected {str(plain)[:80]!r}")
+
+
+def _checked(fits: bool, plain: Any, where: str) -> Any:
+    if not fits:
+        raise ProtocolError(f"{where}: unexpected {str(plain)[:80]!r}")
+    return plain
