@@ -1,0 +1,59 @@
+"""Opening a model: progress, devices, memory."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.engine import load
+from app.engine.errors import CheckpointError, DeviceError, NotEnoughMemoryError
+from app.engine.load import open_model
+from tests.checkpoints import Made
+from tests.engine.conftest import no_progress
+
+
+def test_progress_counts_every_byte(made: Made) -> None:
+    seen: list[tuple[str, int, int]] = []
+    model = open_model(made.folder, "auto", "parley", lambda *report: seen.append(report))
+    stages = [stage for stage, _, _ in seen]
+    assert stages[0] != stages[-1]
+    done = [done for stage, done, _ in seen if stage == stages[-1]]
+    assert done == sorted(done)
+    assert done[-1] == seen[-1][2] > 1_000_000
+    assert len(done) > 80
+    assert model.weight_bytes > model.vision_bytes > 0
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA: the choice is granted")
+def test_a_gpu_that_is_not_there(made: Made) -> None:
+    with pytest.raises(DeviceError, match="choose the CPU"):
+        open_model(made.folder, "cuda", "parley", no_progress)
+    assert open_model(made.folder, "auto", "parley", no_progress).device_name == "CPU"
+
+
+def test_half_the_memory_means_half_the_width_and_less_means_no(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = open_model(made.folder, "cpu", "parley", no_progress)
+    monkeypatch.setattr(load, "free_memory", lambda _device: int((full.weight_bytes + full.vision_bytes) * 0.7))
+    narrow = open_model(made.folder, "cpu", "parley", no_progress)
+    assert narrow.embed(torch.tensor([1])).dtype == torch.bfloat16
+    assert narrow.weight_bytes < 0.6 * full.weight_bytes
+    monkeypatch.setattr(load, "free_memory", lambda _device: 1000)
+    with pytest.raises(NotEnoughMemoryError, match="close other programs"):
+        open_model(made.folder, "cpu", "parley", no_progress)
+
+
+def test_a_stopped_load_stops(made: Made) -> None:
+    class StopError(Exception):
+        pass
+
+    def stop(_stage: str, done: int, _total: int) -> None:
+        if done:
+            raise StopError
+
+    with pytest.raises(StopError):
+        open_model(made.folder, "cpu", "parley", stop)
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError):
+        open_model(tmp_path, "cpu", "parley", no_progress)
