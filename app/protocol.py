@@ -6,6 +6,7 @@ message that was decoded needs no further checks. Files travel as paths, never a
 """
 
 import json
+import sys
 import types
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
@@ -67,7 +68,7 @@ class ChatMessage:
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """The sampling knobs, as the field names them. `presence_penalty` is subtracted once from the logit of every token
-    that was already generated. `seed` None draws a fresh one; `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off.
+    that was already generated. `seed` None draws a fresh one; `temperature` 0 is greedy; `top_k` 0, `top_p` 1 are off.
     """
 
     temperature: float = 1.0
@@ -115,7 +116,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds spent loading the model (0 if it was loaded before), seconds to the first token, tokens a second after it."""
+    """Seconds spent loading the model (0 if it was loaded before), up to the first token, then tokens a second."""
 
     load_s: float
     first_token_s: float
@@ -344,6 +345,7 @@ DecoderEvent = Decoded | Refused
 Message = EngineCommand | EngineEvent | DecoderCommand | DecoderEvent
 _MESSAGES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
 _M = TypeVar("_M")
+_LARGEST = sys.float_info.max
 
 
 def encode(message: Message) -> bytes:
@@ -355,9 +357,9 @@ def decode(line: bytes) -> Message:
     """The message in a line. Raises `ProtocolError` for anything else."""
     try:
         plain = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {error}") from error
-    kind = _MESSAGES.get(plain.get("type", "")) if isinstance(plain, dict) else None
+    kind = _MESSAGES.get(str(plain.get("type", ""))) if isinstance(plain, dict) else None
     if kind is None:
         raise ProtocolError(f"unknown message: {line[:200]!r}")
     message: Message = from_plain(kind, plain)
@@ -393,15 +395,18 @@ def _read(kind: Any, plain: Any, where: str) -> Any:
     if origin is Union or origin is types.UnionType:
         return _read_union(get_args(kind), plain, where)
     if origin is tuple:
-        _checked(isinstance(plain, list), plain, where)
-        kinds = get_args(kind)
-        if kinds[-1] is Ellipsis:
-            return tuple(_read(kinds[0], item, f"{where}[{i}]") for i, item in enumerate(plain))
-        _checked(len(plain) == len(kinds), plain, where)
-        return tuple(_read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, plain, strict=True)))
+        return _read_tuple(get_args(kind), _checked(isinstance(plain, list), plain, where), where)
     if kind is float:
-        return float(_checked(isinstance(plain, int | float) and not isinstance(plain, bool), plain, where))
+        is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
+        return float(_checked(is_number and abs(plain) <= _LARGEST, plain, where))
     return _checked(isinstance(plain, kind) and (kind is bool or not isinstance(plain, bool)), plain, where)
+
+
+def _read_tuple(kinds: tuple[Any, ...], plain: list[Any], where: str) -> tuple[Any, ...]:
+    if kinds[-1] is Ellipsis:
+        return tuple(_read(kinds[0], item, f"{where}[{i}]") for i, item in enumerate(plain))
+    _checked(len(plain) == len(kinds), plain, where)
+    return tuple(_read(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, plain, strict=True)))
 
 
 def _read_dataclass(kind: Any, plain: Any, where: str) -> Any:

@@ -1,0 +1,138 @@
+"""One request from its prompt to its last message: what the person hears while an answer is made.
+
+Knows: the messages of an answer, channels, when to lead out of the thinking. Does not know: how a model is loaded, what
+else the engine does.
+"""
+
+import time
+from collections.abc import Callable
+
+from app.engine.cache import State
+from app.engine.generation import Answer, Between, Stopped, read_prompt
+from app.engine.load import LoadedModel
+from app.engine.prompt import Composer
+from app.engine.sampling import Sampler
+from app.engine.text import Piece, readable, split_channels
+from app.engine.wire import Interrupts
+from app.protocol import Channel, Delta, EngineEvent, Finished, Generate, Prefill, Timings, Usage
+
+LEADING_OUT = "\n\nThat is enough thinking; I answer now with what I have."
+"""What ends the thinking when the person wants the answer now. It is shown, for the model reads it too."""
+_PATIENCE = 64
+_DELTA_SECONDS = 1 / 60
+_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
+
+
+class Deltas:
+    """Gathers pieces into `Delta` messages: the first at once, then at most about sixty a second, never two channels in
+    one."""
+
+    def __init__(self, request: str, send: Callable[[EngineEvent], None]) -> None:
+        self.tokens: dict[Channel, int] = {"thinking": 0, "answer": 0}
+        self._request = request
+        self._send = send
+        self._channel: Channel = "thinking"
+        self._text = ""
+        self._sent = 0.0
+
+    def add(self, piece: Piece) -> None:
+        """Take a piece and send what is due."""
+        if piece.channel != self._channel:
+            self.flush()
+            self._channel = piece.channel
+        self._text += piece.text
+        self.tokens[piece.channel] += piece.tokens
+        if time.monotonic() - self._sent >= _DELTA_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is gathered."""
+        if self._text:
+            self._send(Delta(self._request, self._channel, self._text, self.tokens[self._channel]))
+            self._sent = time.monotonic()
+        self._text = ""
+
+
+class LeadingOut:
+    """Decides when to lead out of the thinking: once the person wants it, at the next sentence end, or after some more
+    tokens if none comes."""
+
+    def __init__(self, ids: Callable[[], tuple[int, ...]], wanted: Callable[[], bool]) -> None:
+        self._ids = ids
+        self._wanted = wanted
+        self._thinking = False
+        self._sentence_ended = False
+        self._waited = 0
+        self._done = False
+
+    def hear(self, piece: Piece) -> None:
+        """What the answer says at the moment."""
+        self._thinking = piece.channel == "thinking"
+        self._sentence_ended = piece.text.endswith(_SENTENCE_ENDS)
+
+    def due(self) -> tuple[int, ...]:
+        """The tokens to go on with instead of the model's own; none most of the time. Asked once a token."""
+        if self._done or not self._thinking or not self._wanted():
+            return ()
+        self._waited += 1
+        if not self._sentence_ended and self._waited < _PATIENCE:
+            return ()
+        self._done = True
+        return self._ids()
+
+
+class Request:
+    """Answers one `Generate`. `load_seconds` were spent for it before; `tick` is called often, to report."""
+
+    def __init__(
+        self,
+        command: Generate,
+        load_seconds: float,
+        interrupts: Interrupts,
+        send: Callable[[EngineEvent], None],
+        tick: Callable[[], None],
+    ) -> None:
+        self._command = command
+        self._load_seconds = load_seconds
+        self._interrupts = interrupts
+        self._send = send
+        self._tick = tick
+
+    def answer(self, model: LoadedModel, composer: Composer, state: State) -> None:
+        """Do it all, up to and including `Finished`; `state` is overwritten.
+
+        Raises `PromptError`, `MediaError`, `NotFiniteError`, and what torch raises when memory is short; no `Finished`
+        was sent then.
+        """
+        since = time.monotonic()
+        command, name = self._command, self._command.request
+        prompt = composer.compose(command.messages, thinking=command.thinking, capacity=state.capacity)
+        total = len(prompt.ids)
+
+        def wanted() -> bool:
+            return self._interrupts.hurried(name)
+
+        def stopped() -> bool:
+            return self._interrupts.stopped(name)
+
+        def read(done: int) -> None:
+            self._send(Prefill(name, done, total, 0))
+
+        leading_out = LeadingOut(lambda: composer.leading_out(LEADING_OUT), wanted)
+        between = Between(stopped, read, self._tick, leading_out.due)
+        sampler = Sampler(command.sampling, model.config.vocab_valid)
+        answer = Answer(model, state, sampler, command.max_tokens, between)
+        deltas = Deltas(name, self._send)
+        read(0)
+        state.reset()
+        try:
+            ids = answer.ids(read_prompt(model, state, prompt, between))
+            for piece in split_channels(readable(ids, composer.vocabulary), thinking=prompt.thinks):
+                leading_out.hear(piece)
+                deltas.add(piece)
+        except Stopped:
+            answer.reason = "stopped"
+        deltas.flush()
+        usage = Usage(total, 0, deltas.tokens["thinking"], deltas.tokens["answer"])
+        timings = Timings(self._load_seconds, answer.first_token_seconds(since), answer.tokens_a_second())
+        self._send(Finished(name, answer.reason, usage, timings))

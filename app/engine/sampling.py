@@ -1,0 +1,97 @@
+"""Chooses the next token from a row of logits. Knows numbers only: no text, no prompt, no device of its own.
+
+In the order in which the field applies them, on logits z of the valid ids:
+
+1. presence penalty p (OpenAI's): z_i ← z_i − p for every id i generated before, once however often; the prompt does
+   not count.
+2. temperature T: z ← z / T. T = 0 takes the largest z, of equal ones the smallest id.
+3. top-k: keep the k largest z, and what equals the least of them; 0 keeps all.
+4. top-p: with q = softmax(z) of what is left, largest first, keep the ids before which less than P is summed up.
+5. min-p: keep ids with q_i ≥ m · max q.
+6. draw from the softmax of what is left: with u uniform in [0, 1), the first id at which the cumulated q exceeds u.
+
+Every draw takes exactly one u from a generator of the seed, so the same logits and seed give the same ids, on every
+device.
+"""
+
+import secrets
+
+import torch
+from torch import Tensor
+
+from app.protocol import Sampling
+
+_SEEDS = 2**63
+
+
+class NotFiniteError(Exception):
+    """The model computed something that is no number."""
+
+
+class Sampler:
+    """Samples one answer. Ids from `valid` on are padding of the vocabulary and are never chosen."""
+
+    def __init__(self, sampling: Sampling, valid: int) -> None:
+        self._sampling = sampling
+        self._valid = valid
+        self._noted: list[int] = []
+        self._penalties: Tensor | None = None
+        seed = secrets.randbelow(_SEEDS) if sampling.seed is None else sampling.seed % _SEEDS
+        self._uniform = torch.Generator().manual_seed(seed)
+
+    def note(self, token: int) -> None:
+        """A token was put into the answer, chosen or forced: the presence penalty counts it from now on."""
+        self._noted.append(token)
+
+    def choose(self, logits: Tensor) -> int:
+        """The next token for fp32 logits [vocabulary], which are left as they are. Raises `NotFiniteError`."""
+        row = logits[: self._valid]
+        if self._sampling.presence_penalty:
+            row = row - self._penalties_on(row.device)
+        if self._sampling.temperature <= 0:
+            return self._greedy(row)
+        values, ids = self._candidates(row)
+        return int(ids[self._draw(values)])
+
+    def _penalties_on(self, device: torch.device) -> Tensor:
+        """What to subtract from every logit: fp32 [valid]. Kept on the device, and only what is new is written."""
+        if self._penalties is None:
+            self._penalties = torch.zeros(self._valid, device=device)
+        if self._noted:
+            self._penalties[self._noted] = self._sampling.presence_penalty
+            self._noted = []
+        return self._penalties
+
+    def _greedy(self, row: Tensor) -> int:
+        best = row.max()
+        if not torch.isfinite(best):
+            raise NotFiniteError
+        return int((row == best).nonzero()[0])
+
+    def _candidates(self, row: Tensor) -> tuple[Tensor, Tensor]:
+        """The k largest logits, fp64 on the CPU and largest first (of equal ones the smaller id first), and their ids.
+
+        Only they leave the device: the temperature, a positive factor, does not change which they are.
+        """
+        if 0 < self._sampling.top_k < row.shape[0]:
+            largest = row.topk(self._sampling.top_k).values
+            ids = (row >= largest[-1]).nonzero().squeeze(1)
+        else:
+            largest, ids = row.max().unsqueeze(0), torch.arange(row.shape[0], device=row.device)
+        if not torch.isfinite(largest[0]):
+            raise NotFiniteError
+        values = row[ids].cpu().double()
+        order = values.argsort(descending=True, stable=True)
+        return values[order], ids.cpu()[order]
+
+    def _draw(self, values: Tensor) -> int:
+        """The rank of the chosen one among logits that come largest first."""
+        chances = (values / self._sampling.temperature).softmax(0)
+        before = chances.cumsum(0) - chances
+        kept = (before < self._sampling.top_p) & (chances >= self._sampling.min_p * chances[0])
+        kept = kept & (chances > 0)
+        kept[0] = True
+        chances = torch.where(kept, chances, 0.0)
+        mark = torch.rand((), generator=self._uniform, dtype=torch.float64) * chances.sum()
+        rank = int(torch.searchsorted(chances.cumsum(0), mark, right=True))
+        return min(rank, int(kept.nonzero()[-1]))

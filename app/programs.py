@@ -1,0 +1,32 @@
+"""How Parley's other programs are started. Knows their names and whether this is the frozen program; starts nothing.
+
+Frozen, they are executables beside this one: `parley-engine`, `parley-decoder`. Otherwise they are modules of this
+package, run by the same Python in the folder that holds the package, so that a folder called `app` in the person's
+current directory is never taken for ours. Paths in messages therefore have to be absolute.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+ProgramName = Literal["engine", "decoder"]
+
+_MODULES: dict[ProgramName, str] = {"engine": "app.engine", "decoder": "app.media"}
+
+
+class Program(NamedTuple):
+    """What to start: the command line, and the folder to start it in."""
+
+    argv: list[str]
+    folder: str
+
+
+def program(name: ProgramName) -> Program:
+    """The command line and working folder of one of Parley's own programs."""
+    if getattr(sys, "frozen", False):
+        beside = Path(sys.executable).resolve().parent
+        suffix = ".exe" if os.name == "nt" else ""
+        return Program([str(beside / f"parley-{name}{suffix}")], str(beside))
+    root = Path(__file__).resolve().parent.parent
+    return Program([sys.executable, "-m", _MODULES[name]], str(root))

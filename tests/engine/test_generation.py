@@ -1,0 +1,93 @@
+"""A prompt with media, read in chunks as the engine reads it, against the whole of it read at once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from app.engine import generation
+from app.engine.generation import Answer, Between, Stopped, read_prompt
+from app.engine.load import LoadedModel
+from app.engine.prompt import Composer, Prompt
+from app.engine.sampling import Sampler
+from app.protocol import ChatMessage, Sampling, Text
+from tests.checkpoints import Made
+from tests.engine.prompts import TOLERANCE, clip, picture
+
+
+def nothing(*_: object) -> None:
+    pass
+
+
+def none_forced() -> tuple[int, ...]:
+    return ()
+
+
+def never() -> bool:
+    return False
+
+
+QUIET = Between(never, nothing, nothing, none_forced)
+
+
+@pytest.fixture
+def prompt(made: Made, parley: LoadedModel, tmp_path: Path) -> Prompt:
+    assert parley.vision is not None
+    composer = Composer(made.folder, parley.config, parley.vision.prepare, parley.vision.measure)
+    parts = (Text("One "), clip(tmp_path, 5, 96, 64), picture(tmp_path, 130, 70), Text("what?"))
+    return composer.compose([ChatMessage("user", parts)], thinking=True, capacity=2000)
+
+
+def at_once(model: LoadedModel, prompt: Prompt) -> torch.Tensor:
+    assert model.vision is not None
+    embeddings = model.embed(torch.tensor(prompt.ids)).clone()
+    seen = [model.vision.encode(item) for item in prompt.media]
+    for span in prompt.spans:
+        embeddings[span.start : span.start + span.count] = seen[span.item][span.offset : span.offset + span.count]
+    return model.forward(embeddings, prompt.positions, model.new_state(len(prompt.ids)))
+
+
+@pytest.mark.parametrize("chunk", [7, 64, 4096])
+def test_media_land_where_they_belong_however_it_is_cut(
+    parley: LoadedModel, prompt: Prompt, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "chunk_tokens", lambda model: chunk)
+    with torch.inference_mode():
+        expected = at_once(parley, prompt)
+    state = parley.new_state(2000)
+    logits = read_prompt(parley, state, prompt, QUIET)
+    assert (state.length, state.rope_delta) == (len(prompt.ids), prompt.rope_delta)
+    torch.testing.assert_close(logits, expected, atol=10 * TOLERANCE, rtol=10 * TOLERANCE)
+
+
+def test_generated_tokens_stand_behind_the_media(parley: LoadedModel, prompt: Prompt) -> None:
+    """Reading an answer as part of the prompt predicts the same next token as generating it did."""
+    greedy = Sampling(temperature=0, presence_penalty=0)
+    state = parley.new_state(2000)
+    answer = Answer(parley, state, Sampler(greedy, parley.config.vocab_valid), 6, QUIET)
+    ids = list(answer.ids(read_prompt(parley, state, prompt, QUIET)))
+    assert len(ids) == 6
+    last = prompt.positions[:, -1:] + torch.arange(1, 6)
+    longer = Prompt(
+        (*prompt.ids, *ids[:5]),
+        prompt.media,
+        prompt.spans,
+        torch.cat([prompt.positions, last], dim=1),
+        prompt.rope_delta,
+        prompt.thinks,
+    )
+    logits = read_prompt(parley, parley.new_state(2000), longer, QUIET)
+    assert Sampler(greedy, parley.config.vocab_valid).choose(logits) == ids[5]
+
+
+def test_it_can_be_stopped_inside_a_picture(parley: LoadedModel, prompt: Prompt) -> None:
+    asked: list[int] = []
+
+    def after_a_while() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    state = parley.new_state(2000)
+    with pytest.raises(Stopped):
+        read_prompt(parley, state, prompt, Between(after_a_while, nothing, nothing, none_forced))
+    assert state.length == 0
