@@ -1,0 +1,271 @@
+"""What a conversation is: a tree of questions and answers of which one path is shown.
+
+Knows: how an answer grows from the engine's events, which version of an answer is shown, what the engine is asked.
+Does not know: Qt, torch, who draws it, where it is kept. Times are seconds of any steady clock, given by the caller.
+"""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from app.protocol import (
+    ChatMessage,
+    Delta,
+    Finished,
+    FinishReason,
+    Generate,
+    Measure,
+    Media,
+    Part,
+    Prefill,
+    Sampling,
+    Text,
+    Thumbnail,
+    Timings,
+    Usage,
+)
+
+Stage = Literal["waiting", "reading", "thinking", "answering", "over"]
+Ending = FinishReason | Literal["interrupted", "failed"]
+TITLE_LENGTH = 60
+UNTITLED = "New conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A decoded picture or video of a question; `tokens` and `seen` (width, height) are 0 until the engine counted."""
+
+    media: Media
+    previews: tuple[Thumbnail, ...]
+    tokens: int = 0
+    seen: tuple[int, int] = (0, 0)
+
+
+@dataclass(slots=True)
+class Question:
+    """What the person sent."""
+
+    key: str
+    parent: str | None
+    text: str
+    attached: tuple[Attached, ...] = ()
+
+    def message(self) -> ChatMessage:
+        """The question as the model reads it: the media first, then the text."""
+        return draft_message(self.text, self.attached)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the model answered, or is about to. `key` is also the name of the request that makes it."""
+
+    key: str
+    parent: str
+    wants_thinking: bool
+    thinking: str = ""
+    text: str = ""
+    stage: Stage = "waiting"
+    ending: Ending | None = None
+    failure: str = ""
+    read: int = 0
+    to_read: int = 0
+    reused: int = 0
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    asked_at: float = 0.0
+    thinking_from: float | None = None
+    thinking_until: float | None = None
+    first_token_at: float | None = None
+    usage: Usage | None = None
+    timings: Timings | None = None
+
+    @property
+    def over(self) -> bool:
+        """No event will change it any more."""
+        return self.stage == "over"
+
+    @property
+    def empty(self) -> bool:
+        """Nothing of it was shown yet."""
+        return not self.thinking and not self.text
+
+    def asked(self, now: float) -> None:
+        """The engine was asked for it."""
+        self.stage, self.asked_at = "reading", now
+
+    def prefilled(self, event: Prefill) -> None:
+        """The engine has read more of the prompt."""
+        self.read, self.to_read, self.reused = event.done, event.total, event.reused
+
+    def grew(self, event: Delta, now: float) -> None:
+        """More text arrived on one of the channels."""
+        if self.first_token_at is None:
+            self.first_token_at = now
+        if event.channel == "thinking":
+            self.stage = "thinking"
+            self.thinking += event.text
+            self.thinking_tokens = event.tokens
+            if self.thinking_from is None:
+                self.thinking_from = now
+        else:
+            self.stage = "answering"
+            self.text += event.text
+            self.answer_tokens = event.tokens
+            self._end_thinking(now)
+
+    def finished(self, event: Finished, now: float) -> None:
+        """The engine says that it is complete, or why it is not."""
+        self._end_thinking(now)
+        self.stage, self.ending = "over", event.reason
+        self.usage, self.timings = event.usage, event.timings
+        self.thinking_tokens, self.answer_tokens = event.usage.thinking, event.usage.answer
+
+    def interrupted(self, now: float) -> None:
+        """The engine died over it; what is there stays."""
+        self._end_thinking(now)
+        self.stage, self.ending = "over", "interrupted"
+
+    def failed(self, sentence: str, now: float) -> None:
+        """The engine could not make it, for the reason in `sentence`."""
+        self._end_thinking(now)
+        self.stage, self.ending, self.failure = "over", "failed", sentence
+
+    def thought_for(self, now: float) -> float:
+        """Seconds of thinking so far, or in all."""
+        if self.thinking_from is None:
+            return 0.0
+        return (now if self.thinking_until is None else self.thinking_until) - self.thinking_from
+
+    def context_used(self) -> int:
+        """Tokens of the context window that the conversation takes up to here; 0 while unknown."""
+        if self.usage is not None:
+            return self.usage.prompt + self.usage.thinking + self.usage.answer
+        return self.to_read + self.thinking_tokens + self.answer_tokens
+
+    def _end_thinking(self, now: float) -> None:
+        if self.thinking_from is not None and self.thinking_until is None:
+            self.thinking_until = now
+
+
+Node = Question | Answer
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A tree of questions and answers. `chosen` names, for a node (None: the root), the child that is shown."""
+
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    started: datetime = field(default_factory=datetime.now)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    chosen: dict[str | None, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The first words of its first question."""
+        path = self.path()
+        if not path or not isinstance(path[0], Question):
+            return UNTITLED
+        names = ", ".join(attached.media.name for attached in path[0].attached)
+        words = " ".join(path[0].text[: 4 * TITLE_LENGTH].split()) or names
+        return words if len(words) <= TITLE_LENGTH else words[: TITLE_LENGTH - 1].rstrip() + "…"
+
+    def path(self) -> list[Node]:
+        """The nodes that are shown, first question first."""
+        nodes: list[Node] = []
+        key = self.chosen.get(None)
+        while key is not None:
+            nodes.append(self.nodes[key])
+            key = self.chosen.get(key)
+        return nodes
+
+    def last_answer(self) -> Answer | None:
+        """The answer at the end of the path that is shown."""
+        path = self.path()
+        return path[-1] if path and isinstance(path[-1], Answer) else None
+
+    def question_of(self, answer: Answer) -> Question:
+        """The question that it answers."""
+        question = self.nodes[answer.parent]
+        if not isinstance(question, Question):
+            raise TypeError(f"{answer.key} answers no question")
+        return question
+
+    def ask(self, text: str, attached: tuple[Attached, ...], thinking: bool) -> Answer:
+        """Add a question at the end of the path, and the still empty answer to it."""
+        path = self.path()
+        question = Question(uuid.uuid4().hex, path[-1].key if path else None, text, attached)
+        self._add(question)
+        return self._add_answer(question.key, thinking)
+
+    def again(self, answer: Answer, thinking: bool) -> Answer:
+        """Another, still empty version of an answer; it is shown instead."""
+        return self._add_answer(answer.parent, thinking)
+
+    def withdraw(self, answer: Answer) -> Question:
+        """Take an answer out again, and its question if no other answer is left. Returns the question."""
+        question = self.question_of(answer)
+        self._remove(answer)
+        if not self.versions(answer):
+            self._remove(question)
+        return question
+
+    def versions(self, node: Node) -> list[str]:
+        """The keys of a node and of the others in its place, oldest first."""
+        return [key for key, other in self.nodes.items() if other.parent == node.parent]
+
+    def show(self, key: str) -> None:
+        """Show this version in its place."""
+        self.chosen[self.nodes[key].parent] = key
+
+    def messages_before(self, node: Node | None) -> tuple[ChatMessage, ...]:
+        """What the model reads before `node`, or of the whole path if None: answers without their thinking."""
+        messages: list[ChatMessage] = []
+        for earlier in self._ancestors(node) if node is not None else self.path():
+            if isinstance(earlier, Question):
+                messages.append(earlier.message())
+            elif earlier.text.strip():  # an answer that never began would teach the model to say nothing
+                messages.append(ChatMessage("assistant", (Text(earlier.text),)))
+        return tuple(messages)
+
+    def generate(self, answer: Answer, sampling: Sampling, max_tokens: int) -> Generate:
+        """The request for an answer of this conversation."""
+        return Generate(answer.key, self.key, self.messages_before(answer), answer.wants_thinking, sampling, max_tokens)
+
+    def measure(self, request: str, draft: ChatMessage | None, thinking: bool) -> Measure:
+        """The request that counts the tokens of what is shown and of a draft after it."""
+        return Measure(request, self.key, self.messages_before(None), draft, thinking)
+
+    def _ancestors(self, node: Node) -> list[Node]:
+        nodes: list[Node] = []
+        parent = node.parent
+        while parent is not None:
+            nodes.append(self.nodes[parent])
+            parent = self.nodes[parent].parent
+        return nodes[::-1]
+
+    def _add_answer(self, question: str, thinking: bool) -> Answer:
+        answer = Answer(uuid.uuid4().hex, question, thinking)
+        self._add(answer)
+        return answer
+
+    def _add(self, node: Node) -> None:
+        self.nodes[node.key] = node
+        self.chosen[node.parent] = node.key
+
+    def _remove(self, node: Node) -> None:
+        del self.nodes[node.key]
+        self.chosen.pop(node.key, None)
+        others = self.versions(node)
+        if others:
+            self.chosen[node.parent] = others[-1]
+        else:
+            self.chosen.pop(node.parent, None)
+
+
+def draft_message(text: str, attached: tuple[Attached, ...]) -> ChatMessage:
+    """A user's turn: the media in order, then the text."""
+    parts: list[Part] = [item.media for item in attached]
+    if text:
+        parts.append(Text(text))
+    return ChatMessage("user", tuple(parts))

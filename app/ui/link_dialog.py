@@ -1,0 +1,28 @@
+"""Asks before a link of an answer is opened in the browser. Knows one address; opens it only when told to."""
+
+from PySide6.QtCore import Qt, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from app.ui.prose_writer import safe_link
+
+
+class LinkDialog(QMessageBox):
+    """Shows the whole address, so that a link cannot pretend to lead elsewhere."""
+
+    def __init__(self, address: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._address = address
+        self.setWindowTitle("Open a web page")
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText("Open this address in your browser? Parley itself opens no connection.")
+        self.setInformativeText(address)
+        self._yes = self.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
+        self.setDefaultButton(self.addButton("Cancel", QMessageBox.ButtonRole.RejectRole))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.finished.connect(self._on_finished)
+
+    @Slot(int)
+    def _on_finished(self, _result: int) -> None:
+        if self.clickedButton() is self._yes and safe_link(self._address):
+            QDesktopServices.openUrl(QUrl(self._address))

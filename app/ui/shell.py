@@ -1,0 +1,143 @@
+"""Where everything is: the parts of the window and how they are arranged at a width.
+
+Knows the parts' places, wide and narrow. Does not know what they show, nor what happens when one of them is pressed.
+"""
+
+import time
+
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+
+from app.chat.conversation import Answer
+from app.settings import Settings
+from app.ui.composer import Composer
+from app.ui.drawer import Drawer
+from app.ui.empty_state import EmptyState
+from app.ui.header import Header
+from app.ui.notice import Notice
+from app.ui.sidebar import Sidebar
+from app.ui.status_line import StatusLine
+from app.ui.theme import Theme
+from app.ui.thinking_pane import ThinkingLine, ThinkingPane
+from app.ui.transcript import Transcript
+
+BESIDE_FROM, DRAWER_UP_TO, NARROW_BELOW, TIGHT_BELOW = 980, 720, 860, 560
+MARGIN, NARROW_MARGIN, LEAST, WIDEST_FOOT = 34, 22, 240, 1120
+
+
+class Shell(QWidget):
+    """The window's content: the sidebar, and beside it header, thinking, conversation, composer and status."""
+
+    pane_dragged = Signal(int)
+
+    def __init__(self, theme: Theme, window: QWidget) -> None:
+        super().__init__()
+        self.setObjectName("window")
+        self.sidebar = Sidebar(theme)
+        self.header = Header(theme)
+        self.thinking_line = ThinkingLine(theme)
+        self.transcript = Transcript(theme)
+        self.empty = EmptyState(theme)
+        self.pane = ThinkingPane(theme)
+        self.notice = Notice(theme)
+        self.composer = Composer(theme)
+        self.status = StatusLine(theme)
+        self.notice.setMaximumWidth(WIDEST_FOOT)
+        self.composer.setMaximumWidth(WIDEST_FOOT)
+        self._width = 0
+        self._middle = QStackedWidget()
+        self._middle.setMinimumWidth(LEAST)  # what is inside adapts to less
+        self._middle.addWidget(self.empty)
+        self._middle.addWidget(self.transcript)
+        self._body = _splitter(self._middle, self.pane)
+        self._body.setStretchFactor(0, 1)
+        self._body.setStretchFactor(1, 0)
+        self._body.splitterMoved.connect(self._on_body_moved)
+        self._foot = QVBoxLayout()
+        self._foot.setSpacing(8)
+        self._foot.addWidget(self.notice)
+        self._foot.addWidget(self.composer)
+        self.sides = _splitter(self.sidebar, self._right())
+        self.sides.setStretchFactor(0, 0)
+        self.sides.setStretchFactor(1, 1)
+        around = QHBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(self.sides)
+        self.drawer = Drawer(self.sidebar, self.sides, window)
+
+    def _right(self) -> QWidget:
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.header)
+        column.addWidget(self.thinking_line)
+        column.addWidget(self._body, 1)
+        column.addLayout(self._foot)
+        column.addWidget(self.status)
+        return right
+
+    @property
+    def beside(self) -> bool:
+        """Whether there is room for the thinking pane beside the conversation."""
+        return self._width >= BESIDE_FROM
+
+    def set_sidebar_width(self, width: int, whole: int) -> None:
+        """Give the sidebar a width of the whole."""
+        self.sides.setSizes([width, max(100, whole - width)])
+
+    def show_empty(self, empty: bool) -> None:
+        """Show the empty state, or the transcript."""
+        self._middle.setCurrentWidget(self.empty if empty else self.transcript)
+
+    def arrange(self, width: int, settings: Settings) -> None:
+        """Arrange the parts for a width of the window."""
+        self._width = width
+        narrow, as_drawer = width < NARROW_BELOW, width <= DRAWER_UP_TO
+        self.drawer.set_active(as_drawer)
+        if not as_drawer:
+            self.sidebar.setVisible(settings.sidebar_shown)
+        self.header.sidebar.setVisible(as_drawer or not settings.sidebar_shown)
+        margin = NARROW_MARGIN if narrow else MARGIN
+        self._foot.setContentsMargins(margin, 6, margin, 12)
+        self.transcript.set_narrow(narrow)
+        self.status.set_narrow(narrow)
+        self.composer.set_narrow(width < TIGHT_BELOW)
+        self.thinking_line.set_unfolds_here(width < BESIDE_FROM)
+
+    def show_thinking(self, answer: Answer | None, settings: Settings) -> None:
+        """Show an answer's thinking beside the conversation or as a line above it; nothing for None."""
+        beside = self.beside and not settings.pane_folded
+        appears = answer is not None and beside and self.pane.isHidden()
+        self.pane.setVisible(answer is not None and beside)
+        if appears:
+            pane = min(settings.pane_width, self._body.width() // 2)
+            self._body.setSizes([self._body.width() - pane, pane])
+        self.thinking_line.setVisible(answer is not None and not beside)
+        if answer is None:
+            return
+        now = time.monotonic()
+        if beside:
+            self.pane.show_answer(answer, now)
+        else:
+            self.thinking_line.show_answer(answer, now)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw everything in other colours."""
+        for part in (self.sidebar, self.header, self.thinking_line, self.transcript, self.empty):
+            part.apply_theme(theme)
+        for other in (self.pane, self.notice, self.composer, self.status):
+            other.apply_theme(theme)
+
+    @Slot(int, int)
+    def _on_body_moved(self, _position: int, _index: int) -> None:
+        self.pane_dragged.emit(self.pane.width())
+
+
+def _splitter(first: QWidget, second: QWidget) -> QSplitter:
+    splitter = QSplitter()
+    splitter.setHandleWidth(1)
+    splitter.setChildrenCollapsible(False)
+    splitter.addWidget(first)
+    splitter.addWidget(second)
+    return splitter

@@ -1,0 +1,106 @@
+"""The line at the window's foot: memory, context, speed, privacy. Knows `Gauges`, not where they come from."""
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
+
+from app.protocol import Gauges
+from app.ui import figures
+from app.ui import theme as look
+from app.ui.session import ContextUse
+from app.ui.stacked_bar import Gauge, Segment
+from app.ui.theme import Theme
+
+MEMORY_REMARK = "Nearly full: close other programs, or load the model with a smaller context."
+CONTEXT_REMARK = "Nearly full: start a new conversation, or shorten this one."
+PRIVATE = "Private: no connections open"
+PRIVATE_HINT = "The model runs on this computer. Parley opens no connection; what you write and show stays here."
+
+
+class StatusLine(QFrame):
+    """Figures that are always in sight and never loud."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("statusLine")
+        self.memory = Gauge("Memory", theme)
+        self.context = Gauge("Context", theme)
+        self.speed = _figure()
+        self.private = _figure()
+        self.private.setText(PRIVATE)
+        self.private.setToolTip(PRIVATE_HINT)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(22, 0, 22, 0)
+        self._layout.setSpacing(26)
+        for part in (self.memory, self.context, self.speed):
+            self._layout.addWidget(part)
+        self._layout.addStretch()
+        self._layout.addWidget(self.private)
+        self.setFixedHeight(34)
+        self.memory.hide()
+        self.context.hide()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        """It never keeps the window wide: what does not fit is cut."""
+        return QSize(100, 34)
+
+    def show_memory(self, gauges: Gauges) -> None:
+        """Show the memory of the device that the model runs on."""
+        self.memory.setVisible(gauges.total > 0)
+        gpu = gauges.kind == "gpu"
+        parts = (
+            Segment("Model" if gpu else "Engine", gauges.weights, _gib(gauges.weights), "bar_first"),
+            Segment("Conversation cache", gauges.cache, _gib(gauges.cache), "bar_second"),
+            Segment("Vision", gauges.vision, _gib(gauges.vision), "bar_third"),
+            Segment("Other programs", gauges.other, _gib(gauges.other), "bar_other"),
+        )
+        shown = tuple(part for part in parts if part.value > 0)
+        used = sum(part.value for part in shown)
+        words = f"{figures.gib(used)} of {figures.gib(gauges.total)} GiB"
+        free = Segment("Free", 0, _gib(max(0, gauges.total - used)), "bar_track")
+        self.memory.show_parts("VRAM" if gpu else "Memory", (*shown, free), gauges.total, words, MEMORY_REMARK)
+
+    def show_context(self, use: ContextUse) -> None:
+        """Show what of the context window is taken, by the conversation and by the draft."""
+        self.context.setVisible(use.total > 0)
+        left = max(0, use.total - use.used - use.draft)
+        parts = (
+            Segment("Conversation", use.used, f"{figures.tokens(use.used)} tokens", "bar_first"),
+            Segment("This draft", use.draft, f"{figures.tokens(use.draft)} tokens", "bar_third"),
+            Segment("Left", 0, f"{figures.tokens(left)} tokens", "bar_track"),
+        )
+        draft = f" + {figures.short_tokens(use.draft)}" if use.draft else ""
+        words = f"{figures.short_tokens(use.used)}{draft} of {figures.short_tokens(use.total)}"
+        self.context.show_parts("Context", parts, use.total, words, CONTEXT_REMARK)
+
+    def show_speed(self, tokens_a_second: float) -> None:
+        """Show how fast the newest answer is or was made; nothing for 0."""
+        self.speed.setText(f"{tokens_a_second:.0f} tok/s" if tokens_a_second > 0 else "")
+
+    def words(self) -> list[str]:
+        """What it says in words: memory, context, speed."""
+        return [self.memory.words.text(), self.context.words.text(), self.speed.text()]
+
+    def set_narrow(self, narrow: bool) -> None:
+        """Keep only the gauges where there is little room."""
+        self.memory.set_narrow(narrow)
+        self.context.set_narrow(narrow)
+        self.private.setVisible(not narrow)
+        self.speed.setVisible(not narrow)
+        self._layout.setSpacing(14 if narrow else 26)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in other colours."""
+        self.memory.apply_theme(theme)
+        self.context.apply_theme(theme)
+
+
+def _gib(count: int) -> str:
+    return f"{figures.gib(count)} GiB"
+
+
+def _figure() -> QLabel:
+    label = QLabel()
+    label.setObjectName("figures")
+    label.setFont(look.figure_font(look.QUIET_SIZE - 0.5))
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label

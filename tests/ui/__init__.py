@@ -1,0 +1,1 @@
+"""Tests of the window, driven by a fake engine and a fake decoder."""
