@@ -140,8 +140,11 @@ def _load(
     os.environ.setdefault("GPTQMODEL_CPU_WORKERS", str(os.cpu_count() or 1))
     os.environ["TORCHDYNAMO_DISABLE"] = "1"
     os.environ.setdefault("GPTQ_TORCH_TRITON_DEQUANT", "1" if compiler else "0")
-    from gptqmodel import BACKEND, GPTQModel  # noqa: PLC0415 - seconds, and only for this engine
-    from gptqmodel.adapter.adapter import Lora  # noqa: PLC0415
+    try:
+        from gptqmodel import BACKEND, GPTQModel  # noqa: PLC0415 - seconds, and only for this engine
+        from gptqmodel.adapter.adapter import Lora  # noqa: PLC0415
+    except ModuleNotFoundError as error:  # the small bundle leaves it out
+        raise CheckpointError("GPTQModel is not part of this installation; choose Parley's own engine.") from error
 
     torch._dynamo.config.disable = True  # the variable above is read once, perhaps before
     adapter = None

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -87,3 +88,9 @@ def test_a_gpu_without_any_room(made: Made, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(fallback, "free_memory", lambda _device: 1000)
     with pytest.raises(NotEnoughMemoryError, match="choose the CPU"):
         fallback.place(Checkpoint(made.folder), GPU)
+
+
+def test_an_installation_without_gptqmodel_says_so(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gptqmodel", None)
+    with pytest.raises(CheckpointError, match="not part of this installation"):
+        open_model(made.folder, "cpu", "gptqmodel", no_progress)

@@ -1,0 +1,52 @@
+# Everything a person types. The work is in packaging/: `make setup` is packaging/environment.py.
+PYTHON ?= python3
+ENGINE ?= cuda
+BUNDLE := dist/parley-$(ENGINE)
+FREEZER := build/env-$(ENGINE)
+XVFB := xvfb-run --auto-servernum --server-args="-screen 0 1920x1200x24"
+
+.PHONY: run test setup lint format bench bundle smoke screenshots
+
+run: setup
+	@$(PYTHON) packaging/system_libraries.py window
+	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY$$QT_QPA_PLATFORM" ]; then \
+		echo "There is no display to open a window on: ask in the terminal with '.venv/bin/parley ask \"Hello\"', or run 'xvfb-run .venv/bin/parley' for a display without a screen." >&2; exit 2; fi
+	@.venv/bin/parley
+
+test: setup lint
+	@$(PYTHON) packaging/system_libraries.py tests
+	$(XVFB) .venv/bin/python -m pytest
+
+setup:
+	@$(PYTHON) packaging/environment.py
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	MYPYPATH=packaging:packaging/freeze .venv/bin/mypy app tests packaging
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+# What one long answer of the demo model takes here: seconds to load, to the first token, tokens a second.
+bench: setup
+	@.venv/bin/parley ask "Tell me a long story." --json --max-tokens 1000 | \
+		.venv/bin/python -c "import json, sys; print(json.load(sys.stdin)['timings'])"
+
+screenshots: setup
+	@$(PYTHON) packaging/system_libraries.py tests
+	PARLEY_SCREENSHOTS=docs/images $(XVFB) .venv/bin/python -m pytest tests/end2end
+
+# ENGINE=cpu freezes its own small requirements; ENGINE=cuda freezes the pinned set.
+bundle:
+	@$(PYTHON) packaging/system_libraries.py window
+	@$(PYTHON) packaging/environment.py --bare --link $(FREEZER) --installer $(if $(filter cpu,$(ENGINE)),pip,uv) \
+		--requirements $(if $(filter cpu,$(ENGINE)),packaging/requirements-bundle-cpu.txt,requirements.txt) \
+		--requirements packaging/requirements-freeze.txt
+	nice -n 19 $(FREEZER)/bin/python -m PyInstaller --noconfirm --log-level WARN \
+		--distpath dist --workpath build/freeze-$(ENGINE) installer.spec
+
+smoke:
+	@$(PYTHON) packaging/system_libraries.py tests
+	$(FREEZER)/bin/python packaging/smoke.py $(BUNDLE)

@@ -1,0 +1,38 @@
+"""The real window with the real engine and decoder behind it, in a home of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtWidgets import QApplication
+
+from app import paths
+from app.programs import program
+from app.ui.application import Face, prepare
+from tests.end2end.person import Person
+
+PICTURES = Path(os.environ.get("PARLEY_SCREENSHOTS", Path(__file__).resolve().parents[2] / "build" / "screenshots"))
+
+
+@pytest.fixture(scope="session")
+def application() -> QApplication:
+    app = QApplication.instance()
+    if not isinstance(app, QApplication):
+        app = QApplication(["parley"])
+    prepare(app)
+    return app
+
+
+@pytest.fixture
+def person(application: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    """Somebody in front of a window that has just been opened for the first time."""
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
+    assert paths.data_dir().is_relative_to(tmp_path)
+    face = Face(application, program("engine"), program("decoder"))
+    face.show()
+    yield Person(face, PICTURES)
+    face.close()
+    face.window.close()
+    face.window.deleteLater()
+    face.deleteLater()

@@ -1,0 +1,108 @@
+"""The main job, done by a person: ask, drop a picture and a video, read both panes, stop a story, go on after a crash.
+
+The demo model answers through the real engine and the real decoder. Questions are asked as the default preset samples
+them; what is checked is what a person would look at.
+"""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+
+from app import paths
+from tests.end2end.person import Person
+from tests.media.corpus import moving_square, save_clip, shape
+
+pytestmark = pytest.mark.skipif(
+    not (paths.demo_model_dir() / "config.json").exists(), reason="this checkout has no demo model"
+)
+
+
+@pytest.fixture
+def circle(tmp_path: Path) -> Path:
+    """A picture of a red circle."""
+    file = tmp_path / "drawing.png"
+    shape("circle", "red", (320, 240)).save(file)
+    return file
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A video of a blue square that moves to the left."""
+    file = tmp_path / "clip.mp4"
+    save_clip(file, moving_square("left"))
+    return file
+
+
+def test_a_person_asks_drops_watches_and_stops(person: Person, circle: Path, clip: Path) -> None:
+    person.types("What is 37 + 48?")  # typed while the model still loads: it waits its turn
+    assert person.question().text == "What is 37 + 48?"
+    answer = person.reads()
+    assert "85" in answer.text
+    assert answer.thinking
+    assert person.window.pane.isVisible()
+    assert answer.thinking.strip().split()[0] in person.window.pane.text.toPlainText()
+    person.photographs("answer")
+
+    person.drops(circle)
+    person.types("What is in the picture?", send=False)
+    person.waits("the picture's tokens are counted", lambda: bool(person.session.draft.tokens))
+    person.photographs("draft-with-picture")
+    person.presses(Qt.Key.Key_Return)
+    assert person.session.draft.empty
+    assert "a red circle" in person.reads().text.lower()
+
+    person.drops(clip)
+    person.types("Which way does it move?")
+    answer = person.reads()
+    assert "left" in answer.text.lower()
+    assert answer.usage is not None
+    assert answer.usage.prompt > 100, "the video's frames are part of the prompt"
+    person.photographs("video")
+
+    person.types("Tell me a long story.")
+    person.waits("the story is under way", lambda: len(person.answer().text) > 300)
+    person.photographs("story")
+    person.presses(Qt.Key.Key_Escape)
+    answer = person.reads(5)
+    assert answer.ending == "stopped"
+    assert len(answer.text) > 300, "what was written stays"
+
+    person.types("What is 12 + 7?")
+    assert "19" in person.reads().text
+
+
+def test_the_engine_dies_in_the_middle_of_an_answer(person: Person) -> None:
+    person.waits_for_the_model()
+    person.types("Tell me a long story.")
+    person.waits("the story is under way", lambda: len(person.answer().text) > 200)
+    written = person.answer().text
+    os.kill(person.face.engine.pid, signal.SIGKILL)
+    person.waits("the window says that the engine died", lambda: bool(person.notice()), 1.0)
+    assert person.window.notice.button.text() == "Restart engine"
+    assert person.answer().ending == "interrupted"
+    assert person.answer().text.startswith(written)
+    person.photographs("engine-died")
+
+    person.types("What is 20 + 22?", send=False)
+    person.window.notice.button.click()
+    person.waits_for_the_model()
+    person.presses(Qt.Key.Key_Return)
+    assert "42" in person.reads().text
+    assert [type(node).__name__ for node in person.session.current.path()] == ["Question", "Answer"] * 2
+
+
+def test_bad_files_get_one_sentence_and_the_draft_stays(person: Person, tmp_path: Path) -> None:
+    liar = tmp_path / "notes.png"
+    liar.write_text("this is not a picture")
+    person.types("Look at this", send=False)
+    person.drops(liar)
+    sentence = person.notice()
+    assert "notes.png" in sentence
+    assert "Traceback" not in sentence
+    person.presses(Qt.Key.Key_Return)
+    assert person.window.composer.edit.toPlainText() == "Look at this"
+    assert not person.session.current.nodes, "nothing was sent"
+    person.photographs("refused-file")
