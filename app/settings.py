@@ -5,6 +5,7 @@ as `settings.broken.json`, never overwritten, and the defaults are used.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,8 +54,9 @@ def load() -> Settings:
         return from_plain(Settings, json.loads(file.read_bytes()))
     except FileNotFoundError:
         return Settings()
-    except (ProtocolError, ValueError):
-        file.replace(file.with_name("settings.broken.json"))
+    except (ProtocolError, ValueError, RecursionError):
+        with suppress(OSError):  # a folder that cannot be written to
+            file.replace(file.with_name("settings.broken.json"))
         return Settings()
     except OSError:
         return Settings()

@@ -4,7 +4,8 @@ Knows how a file of the draft looks. Does not know how it is decoded or sent.
 """
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from app.chat.conversation import Attached
 from app.ui import figures
@@ -13,11 +14,14 @@ from app.ui.draft import DraftItem
 from app.ui.elided import ElidedLabel
 from app.ui.flow_layout import FlowLayout
 from app.ui.icon_button import IconButton
+from app.ui.plain_tip import plain_tip
 from app.ui.previews import PreviewStrip
 from app.ui.theme import Theme
 
 THUMBNAIL = QSize(44, 34)
 STRIP_FRAME = QSize(50, 34)
+TALLEST = 154
+"""Three rows, less a little, so that one sees that there are more."""
 
 
 def describe(attached: Attached) -> str:
@@ -52,7 +56,8 @@ class Chip(QFrame):
         details = ElidedLabel(_details(item))
         details.setObjectName("chipDetails")
         details.setFont(look.figure_font(11))
-        details.setToolTip(item.refusal)
+        details.setToolTip(plain_tip(item.refusal))
+        name.setToolTip(plain_tip(item.name))
         words = QVBoxLayout()
         words.setSpacing(1)
         words.addWidget(name)
@@ -76,44 +81,64 @@ class Chip(QFrame):
         self.removed.emit(self._key)
 
 
-class Chips(QWidget):
-    """All files of the draft."""
+class Chips(QScrollArea):
+    """All files of the draft; scrolls where they are many."""
 
     removed = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._items: tuple[DraftItem, ...] = ()
-        self._layout = FlowLayout(8, self)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self._shown: dict[DraftItem, Chip] = {}
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        inside = QWidget()
+        inside.setObjectName("scrollInside")
+        self._layout = FlowLayout(8, inside)
+        self.setWidget(inside)
         self.hide()
 
     def set_items(self, items: tuple[DraftItem, ...]) -> None:
-        """Show these files."""
-        if items == self._items:
+        """Show these files; chips of files that did not change are kept."""
+        if items == tuple(self._shown):
             return
-        self._items = items
-        self._rebuild()
+        added = len(items) > len(self._shown)
+        before, self._shown = self._shown, {}
+        while self._layout.takeAt(0) is not None:
+            pass
+        for item in items:
+            self._shown[item] = chip = before.pop(item, None) or self._chip(item)
+            self._layout.addWidget(chip)
+            chip.show()
+        for gone in before.values():
+            gone.hide()
+            gone.deleteLater()
+        self.setVisible(bool(items))
+        self._fit()
+        if added:
+            self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
         self._theme = theme
-        self._rebuild()
+        items = tuple(self._shown)
+        self.set_items(())
+        self.set_items(items)
 
-    def _rebuild(self) -> None:
-        while (old := self._layout.takeAt(0)) is not None:
-            widget = old.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        for item in self._items:
-            chip = Chip(item, self._theme)
-            chip.removed.connect(self.removed)
-            self._layout.addWidget(chip)
-            chip.show()
-        self.setVisible(bool(self._items))
-        self.updateGeometry()
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Be as high as the rows at this width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _chip(self, item: DraftItem) -> Chip:
+        chip = Chip(item, self._theme)
+        chip.removed.connect(self.removed)
+        return chip
+
+    def _fit(self) -> None:
+        self.setFixedHeight(min(TALLEST, self._layout.heightForWidth(max(1, self.width() - 2))))
 
 
 def _details(item: DraftItem) -> str:

@@ -5,9 +5,10 @@ from math import ceil
 
 from PySide6.QtCore import QSizeF, Qt, QTimer, Slot
 from PySide6.QtGui import QColor, QGuiApplication, QTextBlockFormat, QTextCharFormat, QTextCursor, QWheelEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QTextEdit, QVBoxLayout, QWidget
 
 from app.ui import theme as look
+from app.ui.elided import ElidedLabel
 from app.ui.highlight import pieces
 from app.ui.theme import Theme
 
@@ -23,9 +24,8 @@ class CodeBlock(QFrame):
         self._theme = theme
         self._language = language
         self._text = ""
-        self.label = QLabel(language or "text")
+        self.label = ElidedLabel(language or "text")
         self.label.setObjectName("codeLabel")
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.copy_button = QPushButton("Copy")
         self.copy_button.setObjectName("codeCopy")
         self.copy_button.setAccessibleName("Copy this code")
@@ -37,8 +37,7 @@ class CodeBlock(QFrame):
         self._body = _CodeText(self)
         head = QHBoxLayout()
         head.setContentsMargins(12, 4, 6, 4)
-        head.addWidget(self.label)
-        head.addStretch()
+        head.addWidget(self.label, 1)
         head.addWidget(self.copy_button)
         bar = QFrame()
         bar.setObjectName("codeHead")
@@ -61,6 +60,12 @@ class CodeBlock(QFrame):
         elif text != self._text:
             self._body.show_grown(self._language, text, self._theme)
         self._text = text
+
+    def name(self, language: str) -> None:
+        """Take over a language whose name has grown since the block began."""
+        if language != self._language:
+            self._language = language
+            self.label.setText(language or "text")
 
     @Slot()
     def _on_copy_clicked(self) -> None:

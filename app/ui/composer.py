@@ -13,13 +13,15 @@ from app.ui.chips import Chips
 from app.ui.draft import DraftItem
 from app.ui.icon_button import IconButton
 from app.ui.icons import icon
-from app.ui.incoming import acceptable
+from app.ui.incoming import acceptable, brings_files
 from app.ui.theme import Theme
 from app.ui.toggle import Toggle
 
 TALLEST = 220
 LONGEST = 1_000_000
 """Characters of a draft: about what the largest context holds, and what a text field stays quick with."""
+LONGEST_LINE, LONGEST_WORD = 100_000, 20_000
+"""Characters without a line break, and without any break: Qt needs about 50 ms for each key in a line that long."""
 PLACEHOLDER = "Write a message, or drop a picture or a video…"
 
 
@@ -58,15 +60,21 @@ class DraftEdit(QPlainTextEdit):
 
     def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802
         """Insert text; pass on everything else."""
-        if acceptable(source) and not (source.hasText() and not source.hasUrls()):
+        words = source.text()
+        if acceptable(source) and not (source.hasFormat("text/plain") and not brings_files(source)):
             self.media_pasted.emit(source)
-        elif len(source.text()) + self.document().characterCount() > LONGEST:
+        elif len(words) + self.document().characterCount() > LONGEST:
             self.refused.emit(
-                f"That is {figures.size(len(source.text().encode()))} of text, more than a message holds "
+                f"That is {figures.size(len(words.encode(errors='replace')))} of text, more than a message holds "
                 f"({LONGEST:,} characters): paste the part that matters. The draft is as it was."
             )
+        elif _unwieldy(words, self.textCursor().block().length()):
+            self.refused.emit(
+                f"That is {len(words):,} characters with hardly a break in them, more than the window can wrap: "
+                "break it into lines, or paste the part that matters. The draft is as it was."
+            )
         else:
-            self.insertPlainText(source.text())
+            self.insertPlainText(words)
             self.ensureCursorVisible()
 
     @Slot()
@@ -78,6 +86,15 @@ class DraftEdit(QPlainTextEdit):
             Qt.ScrollBarPolicy.ScrollBarAsNeeded if height >= TALLEST else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         )
         self.setFixedHeight(height)
+
+
+def _unwieldy(text: str, beside: int) -> bool:
+    """Whether text has a line or a word too long to be laid out at once; `beside` is what its first line stands in."""
+    if len(text) + beside <= LONGEST_WORD:
+        return False
+    if max(map(len, text.splitlines()), default=0) + beside > LONGEST_LINE:
+        return True
+    return max(map(len, text.split()), default=0) > LONGEST_WORD
 
 
 class Composer(QFrame):

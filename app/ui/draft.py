@@ -142,6 +142,8 @@ class Draft(QObject):
 
     def measured(self, event: Measured) -> None:
         """Take over what the engine counted."""
+        if len(event.media_tokens) != len(self.attached):
+            return  # a file came or went since it was asked; another count follows
         self.tokens = event.draft_tokens
         figures = list(zip(event.media_tokens, event.media_sizes, strict=False))
         items = []

@@ -1,6 +1,6 @@
 """The sidebar as a drawer over a narrow window. Knows where it belongs when there is room, not what is in it."""
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, Slot
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QSplitter, QWidget
 
@@ -17,7 +17,9 @@ class Drawer(QObject):
         self._home = home
         self._window = window
         self._active = False
-        self._home_width = sidebar.width()
+        self.home_width = sidebar.width()
+        """How wide the sidebar is in its place, as the person last dragged it."""
+        home.splitterMoved.connect(self._on_home_moved)
         self._scrim = _Scrim(self, window)
         window.installEventFilter(self)
 
@@ -32,7 +34,6 @@ class Drawer(QObject):
             return
         self._active = active
         if active:
-            self._home_width = self._sidebar.width()
             self._sidebar.setParent(self._window)
             self._sidebar.hide()
         else:
@@ -40,7 +41,6 @@ class Drawer(QObject):
             self._home.insertWidget(0, self._sidebar)
             self._home.setStretchFactor(0, 0)
             self._home.setStretchFactor(1, 1)
-            self._home.setSizes([self._home_width, max(100, self._window.width() - self._home_width)])
             self._sidebar.show()
 
     def toggle(self) -> None:
@@ -66,6 +66,11 @@ class Drawer(QObject):
         if event.type() == QEvent.Type.Resize and self.is_open:
             self._lay_out()
         return super().eventFilter(watched, event)
+
+    @Slot(int, int)
+    def _on_home_moved(self, _position: int, _index: int) -> None:
+        if not self._active:
+            self.home_width = self._sidebar.width()
 
     def _lay_out(self) -> None:
         self._scrim.setGeometry(self._window.rect())

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QV
 from app.ui import figures
 from app.ui import theme as look
 from app.ui.icons import icon, pixmap
-from app.ui.state import Answering, LoadingModel, NoModel, Ready, State
+from app.ui.state import Answering, Dead, LoadingModel, NoModel, Ready, State
 from app.ui.theme import Theme
 
 DEMO_SUGGESTIONS = (("sum", "What is 37 + 48?"), ("table", "Write a short table"), ("story", "Tell me a long story"))
@@ -100,6 +100,9 @@ class EmptyState(QWidget):
         elif isinstance(state, NoModel):
             self._title.setText("No model is loaded")
             self.words.setText(state.reason or "Choose the folder of a model to begin.")
+        elif isinstance(state, Dead):
+            self._title.setText("The engine stopped")
+            self.words.setText("Restart it to go on.")
         else:
             self._title.setText("Parley")
             self.words.setText("Starting…")

@@ -4,6 +4,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtWidgets import QToolButton, QWidget
 
 from app.ui.icons import icon
+from app.ui.plain_tip import plain_tip
 from app.ui.theme import Theme
 
 
@@ -14,7 +15,7 @@ class IconButton(QToolButton):
         super().__init__(parent)
         self._name = name
         self.setAccessibleName(label)
-        self.setToolTip(label)
+        self.setToolTip(plain_tip(label))
         self.setAutoRaise(True)
         self.setIconSize(QSize(18, 18))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -28,7 +29,7 @@ class IconButton(QToolButton):
         """Take another icon and meaning; drawn with the next `apply_theme`."""
         self._name = name
         self.setAccessibleName(label)
-        self.setToolTip(label)
+        self.setToolTip(plain_tip(label))
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""

@@ -29,6 +29,11 @@ def acceptable(mime: QMimeData) -> bool:
     return mime.hasUrls() or mime.hasImage() or any(mime.hasFormat(kind) for kind in PICTURES)
 
 
+def brings_files(mime: QMimeData) -> bool:
+    """Whether it names files of this computer, and not merely an address or a picture of the text beside it."""
+    return any(url.isLocalFile() for url in mime.urls())
+
+
 def taken(mime: QMimeData) -> Incoming:
     """What can be attached of it."""
     files = tuple(url.toLocalFile() for url in mime.urls() if url.isLocalFile())

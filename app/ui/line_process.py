@@ -89,6 +89,7 @@ class LineProcess(QObject):
             self._log.parent.mkdir(parents=True, exist_ok=True)
             if self._log.exists():
                 self._log.replace(self._log.with_suffix(".previous.log"))
+            self._log.touch()  # a program whose log cannot be written would not start
         except OSError:
             return QProcess.nullDevice()
         return str(self._log)

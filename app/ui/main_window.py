@@ -30,11 +30,12 @@ from app.ui.preset_menu import PRESETS
 from app.ui.session import AGAIN, CHOOSE_MODEL, RESTART, Session
 from app.ui.shell import DRAWER_UP_TO, Shell
 from app.ui.sidebar import Entry
-from app.ui.state import Answering, LoadingModel, Ready, Starting, State
+from app.ui.state import Answering, Dead, LoadingModel, Ready, Starting, State
 from app.ui.theme import Theme
 from app.ui.wording import model_lines, speed, waits_for
 
 TICK_MS = 500
+LARGEST = 10_000
 ACTIONS = {RESTART: "Restart engine", CHOOSE_MODEL: "Open model folder…", AGAIN: "Answer again"}
 FILES = f"Pictures and videos ({dialog_patterns()});;All files (*)"
 
@@ -94,7 +95,8 @@ class MainWindow(QMainWindow):
         for source in (transcript, self.pane.text, self.thinking_line.text):
             source.link_activated.connect(self._on_link_activated)
         self.pane.fold_requested.connect(self._on_fold_requested)
-        self.pane.answer_now_requested.connect(session.answer_now)
+        for form in (self.pane, self.thinking_line):
+            form.answer_now_requested.connect(session.answer_now)
         self.thinking_line.unfold_requested.connect(self._on_unfold_requested)
         self.empty.suggestion_chosen.connect(self._on_suggestion_chosen)
         self.notice.action_requested.connect(self._on_action_requested)
@@ -118,8 +120,9 @@ class MainWindow(QMainWindow):
 
     def _restore(self) -> None:
         settings = self.settings
-        self.resize(max(480, settings.window_width), max(480, settings.window_height))
-        self.shell.set_sidebar_width(settings.sidebar_width, settings.window_width)
+        width = min(max(480, settings.window_width), LARGEST)
+        self.resize(width, min(max(480, settings.window_height), LARGEST))
+        self.shell.set_sidebar_width(settings.sidebar_width, width)
         self.composer.thinking.setChecked(settings.thinking)
         self._show_settings()
         self._on_conversations_changed()
@@ -138,8 +141,10 @@ class MainWindow(QMainWindow):
         busy = isinstance(state, LoadingModel | Answering)
         if busy != self._tick.isActive():
             self._tick.start() if busy else self._tick.stop()
-        if isinstance(state, Starting | Ready) and self.notice.action == RESTART:
+        if isinstance(state, Starting | Ready) and self.notice.action in (RESTART, CHOOSE_MODEL):
             self.notice.hide()
+        if isinstance(state, Starting | Dead):
+            self.status.memory.hide()  # its figures were those of an engine that is gone
         self._show_settings()
         self._show_busy()
 
@@ -155,6 +160,8 @@ class MainWindow(QMainWindow):
     @Slot(object)
     def _on_path_changed(self, conversation: Conversation) -> None:
         self._subject = ""
+        if self.notice.action == AGAIN:
+            self.notice.hide()  # it spoke of an answer that is no longer the last one here
         self.transcript.show_path(conversation)
         self.shell.show_empty(not conversation.nodes)
         self.header.title.setText(conversation.title)
@@ -171,8 +178,8 @@ class MainWindow(QMainWindow):
 
     @Slot(str, str)
     def _on_noticed(self, sentence: str, action: str) -> None:
-        if isinstance(self.session.state, LoadingModel) and self.empty.isVisible():
-            return  # it is said where the conversation would be
+        if action == CHOOSE_MODEL and isinstance(self.session.state, LoadingModel) and self.empty.isVisible():
+            return  # why the load failed is said where the conversation would be
         self.notice.say(sentence, action, ACTIONS.get(action, ""))
 
     @Slot()
@@ -291,8 +298,10 @@ class MainWindow(QMainWindow):
 
     @Slot(str)
     def _on_suggestion_chosen(self, text: str) -> None:
-        self.composer.set_text(text)
-        self.session.submit()
+        written = self.session.draft.text.rstrip()
+        self.composer.set_text(f"{written}\n\n{text}" if written else text)
+        if not written:  # what the person has begun is theirs to send
+            self.session.submit()
 
     @Slot(str)
     def _on_action_requested(self, action: str) -> None:
@@ -373,7 +382,7 @@ class MainWindow(QMainWindow):
             window_width=self.normalGeometry().width() or self.width(),
             window_height=self.normalGeometry().height() or self.height(),
             window_maximized=self.isMaximized(),
-            sidebar_width=self.sidebar.width() if self.sidebar.isVisible() else self.settings.sidebar_width,
+            sidebar_width=self.shell.drawer.home_width,
         )
         super().closeEvent(event)
 

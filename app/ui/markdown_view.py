@@ -91,6 +91,7 @@ class MarkdownView(QWidget):
                     self._drop_open()
                     code = CodeBlock(self._theme, block.language)
                     self._put(code)
+                code.name(block.language)
                 code.set_text(block.text, complete=True)
                 self._growing, self._open = None, None
             case _:
@@ -103,6 +104,7 @@ class MarkdownView(QWidget):
                     self._drop_open()
                     self._open = CodeBlock(self._theme, block.language)
                     self._put(self._open)
+                self._open.name(block.language)
                 self._open.set_text(block.text, complete=False)
             case ProseBlock() | TableBlock():
                 if not isinstance(self._open, Prose):

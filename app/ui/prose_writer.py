@@ -22,6 +22,7 @@ from PySide6.QtGui import (
 )
 
 from app.ui import theme as look
+from app.ui.plain_tip import plain_tip
 from app.ui.theme import Theme
 
 PARAGRAPH_GAP = 10
@@ -226,7 +227,7 @@ class ProseWriter:
             if address:
                 nested.setAnchor(True)
                 nested.setAnchorHref(address)
-                nested.setToolTip(address)
+                nested.setToolTip(plain_tip(address))
                 nested.setForeground(QColor(self.theme.accent))
                 nested.setFontUnderline(True)
         return nested

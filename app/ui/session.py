@@ -105,15 +105,16 @@ class Session(QObject):
 
     @Slot()
     def start(self) -> None:
-        """Start the engine, or start it again after its death."""
+        """Start the engine, or start it again; what is being answered is interrupted."""
+        self._interrupt()
         self._engine.start()
         self._advance(Started())
 
     def load(self, settings: Settings) -> None:
         """Load the model that the settings name; what is being answered is interrupted."""
         self.settings = settings
-        if isinstance(self.state, Dead | Starting):
-            self.start()
+        if isinstance(self.state, Dead | Starting | LoadingModel):
+            self.start()  # a load that is under way is not waited for
             return
         if self._running is not None:
             self._engine.send(Stop(self._running[1].key))
@@ -187,6 +188,7 @@ class Session(QObject):
     def open(self, key: str) -> None:
         """Show a conversation."""
         self.current = next(conversation for conversation in self.conversations if conversation.key == key)
+        self._submit_when_decoded = False  # it was meant for the conversation that was shown
         self.conversations_changed.emit()
         self.path_changed.emit(self.current)
         self._set_context(0, 0)
@@ -275,7 +277,7 @@ class Session(QObject):
             else:
                 answer.failed(event.message, time.monotonic())
                 self._conclude(answer)
-                self.noticed.emit(event.message, AGAIN)
+                self.noticed.emit(event.message, AGAIN if conversation is self.current else NO_ACTION)
 
     # ---- what follows ----------------------------------------------------------------------------------------------
 
@@ -300,6 +302,7 @@ class Session(QObject):
     def _submit(self) -> None:
         self._submit_when_decoded = False
         answer = self.current.ask(self.draft.text.strip(), self.draft.attached, self.settings.thinking)
+        self._measure = ""  # a count that is still to come is of what was just sent
         self.draft.clear()
         self.draft_replaced.emit("")
         self._enqueue(answer)

@@ -22,7 +22,7 @@ from app.ui.thinking_pane import ThinkingLine, ThinkingPane
 from app.ui.transcript import Transcript
 
 BESIDE_FROM, DRAWER_UP_TO, NARROW_BELOW, TIGHT_BELOW = 980, 720, 860, 560
-MARGIN, NARROW_MARGIN, LEAST, WIDEST_FOOT = 34, 22, 240, 1120
+MARGIN, NARROW_MARGIN, LEAST, WIDEST_FOOT, MOST_SIDEBAR = 34, 22, 240, 1120, 600
 
 
 class Shell(QWidget):
@@ -84,7 +84,8 @@ class Shell(QWidget):
 
     def set_sidebar_width(self, width: int, whole: int) -> None:
         """Give the sidebar a width of the whole."""
-        self.sides.setSizes([width, max(100, whole - width)])
+        self.drawer.home_width = min(max(0, width), MOST_SIDEBAR)
+        self.sides.setSizes([self.drawer.home_width, max(100, whole - width)])
 
     def show_empty(self, empty: bool) -> None:
         """Show the empty state, or the transcript."""
@@ -97,6 +98,7 @@ class Shell(QWidget):
         self.drawer.set_active(as_drawer)
         if not as_drawer:
             self.sidebar.setVisible(settings.sidebar_shown)
+            self.set_sidebar_width(self.drawer.home_width, width)  # a narrower window may have squeezed it
         self.header.sidebar.setVisible(as_drawer or not settings.sidebar_shown)
         margin = NARROW_MARGIN if narrow else MARGIN
         self._foot.setContentsMargins(margin, 6, margin, 12)
@@ -111,7 +113,7 @@ class Shell(QWidget):
         appears = answer is not None and beside and self.pane.isHidden()
         self.pane.setVisible(answer is not None and beside)
         if appears:
-            pane = min(settings.pane_width, self._body.width() // 2)
+            pane = max(LEAST, min(settings.pane_width, self._body.width() // 2))
             self._body.setSizes([self._body.width() - pane, pane])
         self.thinking_line.setVisible(answer is not None and not beside)
         if answer is None:

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.ui import theme as look
 from app.ui.elided import ElidedLabel
 from app.ui.icons import pixmap
+from app.ui.plain_tip import plain_tip
 from app.ui.theme import Theme
 
 KEY, RUNNING = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
@@ -123,7 +124,7 @@ class Sidebar(QFrame):
             row = QListWidgetItem(entry.title, self.list)
             row.setData(KEY, entry.key)
             row.setData(RUNNING, entry.running)
-            row.setToolTip(entry.title)
+            row.setToolTip(plain_tip(entry.title))
             if entry.key == current:
                 self.list.setCurrentItem(row)
         self.list.blockSignals(False)
@@ -132,7 +133,7 @@ class Sidebar(QFrame):
         """Say which model runs where, or what is happening to it."""
         for label, words in ((self.model, name), (self.precision, precision), (self.device, device)):
             label.setText(words)
-            label.setToolTip(words)
+            label.setToolTip(plain_tip(words))
             label.setVisible(bool(words))
             label.update()
 

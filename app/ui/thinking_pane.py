@@ -96,6 +96,7 @@ class ThinkingLine(QFrame):
     """The form above the transcript: one line that unfolds, or asks for the pane where there is room for it."""
 
     unfold_requested = Signal()
+    answer_now_requested = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -105,6 +106,9 @@ class ThinkingLine(QFrame):
         self._answer = Answer("", "", wants_thinking=True)
         self.title = _title()
         self.figures = _figures()
+        self.now = _small_button("Answer now", "Stop thinking and begin with the answer")
+        self.now.clicked.connect(self.answer_now_requested)
+        self.now.hide()
         self.chevron = IconButton("down", "Unfold the thinking", theme)
         self.chevron.clicked.connect(self._on_chevron_clicked)
         self.text = ThinkingText(theme)
@@ -116,6 +120,7 @@ class ThinkingLine(QFrame):
         head.addWidget(self.title)
         head.addStretch()
         head.addWidget(self.figures)
+        head.addWidget(self.now)
         head.addWidget(self.chevron)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -138,6 +143,7 @@ class ThinkingLine(QFrame):
         """Show an answer's thinking and what it took."""
         self.title.setText(_title_words(answer))
         self.figures.setText(_figure_words(answer, now))
+        self.now.setVisible(answer.stage == "thinking")
         self._answer = answer
         if not self.text.isHidden():
             self.text.show_answer(answer)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app import paths
+from app import paths, presets
 from app.programs import program
 from app.ui.application import Face, prepare
 from tests.end2end.person import Person
@@ -28,9 +29,12 @@ def application() -> QApplication:
 def person(application: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     """Somebody in front of a window that has just been opened for the first time."""
     monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(presets, "DEMO", presets.DIRECT_GREEDY)  # what is tested is the window, not the dice
     assert paths.data_dir().is_relative_to(tmp_path)
     face = Face(application, program("engine"), program("decoder"))
     face.show()
+    face.window.activateWindow()
+    assert QTest.qWaitForWindowActive(face.window), "keys reach the window that is in front"
     yield Person(face, PICTURES)
     face.close()
     face.window.close()

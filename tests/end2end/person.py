@@ -71,6 +71,10 @@ class Person:
     def _nothing_pending(self) -> bool:
         return not self.session.draft.pending
 
+    def begins_a_conversation(self) -> None:
+        """Press Ctrl+N."""
+        QTest.keyClick(self.window.composer.edit, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
+
     def presses(self, key: Qt.Key) -> None:
         """Press a key in the composer."""
         QTest.keyClick(self.window.composer.edit, key)
