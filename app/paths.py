@@ -12,7 +12,8 @@ import platformdirs
 
 def _home() -> Path | None:
     home = os.environ.get("PARLEY_HOME")
-    return Path(home) if home else None
+    # Absolute, because the decoder and the engine run in another folder than the window does.
+    return Path(home).absolute() if home else None
 
 
 def data_dir() -> Path:

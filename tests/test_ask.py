@@ -14,6 +14,7 @@ from app import __version__, paths
 from app.__main__ import main
 from app.ask.answering import Answering
 from app.ask.child import Child, LostError
+from app.ask.refusal import AskError
 from app.ask.screen import Screen
 from app.presets import DEMO, DIRECT_GENERAL, THINKING_GENERAL, default_sampling
 from app.protocol import Delta, Hello, Loading
@@ -133,6 +134,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(parley: Ran, mode
         (["ask", "x", "--history", "/nowhere"], "cannot be read"),
         (["ask", "x", "--history", __file__], "is not valid JSON"),
         (["ask", "x", "--batch", "y"], "give either a TEXT or --batch FILE"),
+        (["ask", "--batch", "y", "--image", "x.png"], "in the lines of the file"),
         (["ask", "x", "--temperature", "hot"], "--temperature"),
         (["ask", "x", "--temperature", "-1"], "--temperature"),
         (["ask", "x", "--max-tokens", "0"], "--max-tokens"),
@@ -189,6 +191,36 @@ def test_a_reader_that_goes_away_is_no_traceback(model: Path) -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (1, b"")
+
+
+def test_json_is_flushed_and_in_utf_8_whoever_reads_it(model: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "app", "ask", "--model", str(model), "--json", "--max-tokens", "1"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(
+        [*command, "Hello"], cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, b"")
+    (tmp_path / "batch.jsonl").write_text('{"farbe-für-你": 1}\n', encoding="utf-8")
+    ran = subprocess.run(
+        [*command, "--batch", str(tmp_path / "batch.jsonl")],
+        cwd=root,
+        env=environment | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    assert "farbe-für-你" in json.loads(ran.stdout)["error"]
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_engine_behind(model: Path) -> None:
+    with Answering(model, 10**6, lambda event: None) as answering:
+        with pytest.raises(AskError, match="choose a size between them"):
+            answering.open()
+        assert answering._engine is None
 
 
 def test_a_program_that_dies_or_hangs_is_named_in_a_sentence(

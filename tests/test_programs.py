@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app import paths
 from app.programs import program
 
 
@@ -19,3 +20,9 @@ def test_frozen_the_programs_lie_beside_this_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "executable", str(tmp_path / "parley"))
     assert program("decoder").argv == [str(tmp_path / "parley-decoder")]
     assert program("decoder").folder == str(tmp_path)
+
+
+def test_a_relative_home_is_one_place_for_every_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PARLEY_HOME", "portable")
+    assert paths.cache_dir() == tmp_path / "portable" / "cache"

@@ -40,3 +40,14 @@ def test_nonsense_is_set_aside(nonsense: str) -> None:
 def test_an_empty_model_is_the_demo_model() -> None:
     assert Settings().model_dir() == paths.demo_model_dir()
     assert replace(Settings(), model="/m").model_dir() == Path("/m")
+
+
+def test_nonsense_in_a_folder_that_cannot_be_written_to_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: Path, _target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    file = settings.settings_file()
+    file.parent.mkdir(parents=True)
+    file.write_text("[" * 100_000)
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert settings.load() == Settings()

@@ -105,24 +105,31 @@ class Answering:
         """Start the engine and load the model, unless that is done. Raises `AskError`."""
         if self._model is None:
             self._engine = Child("engine")
-            self._engine.send(self._load)
-            while self._model is None:
-                event = self._engine.receive(_START_SECONDS)
-                if isinstance(event, Loaded):
-                    self._model = event.model
-                self._hear(event)
+            try:
+                self._model = self._loaded(self._engine)
+            except AskError:
+                self.close()  # or the next question of a batch would start another engine beside this one
+                raise
         return self._model
 
     def answer(self, question: Question, temperature: float | None) -> Answered:
         """Answer one question. Raises `AskError`."""
         try:
             model = self.open()
-            with tempfile.TemporaryDirectory(prefix="parley-") as folder:
+            with tempfile.TemporaryDirectory(prefix="parley-", ignore_cleanup_errors=True) as folder:
                 parts = self._decoded(question, Path(folder), model)
                 return self._generated(_generate(question, parts, model, temperature), model)
         except LostError:
             self.close()
             raise
+
+    def _loaded(self, engine: Child) -> ModelInfo:
+        engine.send(self._load)
+        while True:
+            event = engine.receive(_START_SECONDS)
+            self._hear(event)
+            if isinstance(event, Loaded):
+                return event.model
 
     def _generated(self, command: Generate, model: ModelInfo) -> Answered:
         if self._engine is None:

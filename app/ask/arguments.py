@@ -63,6 +63,8 @@ def read_arguments(arguments: list[str]) -> AskOptions | None:
     )
     if (options.text is None) == (options.batch is None):
         parser.error("give either a TEXT or --batch FILE")
+    if options.batch is not None and (options.images or options.videos or options.history is not None):
+        parser.error("with --batch, pictures, videos and history stand in the lines of the file")
     return options
 
 

@@ -25,6 +25,9 @@ def ask(options: AskOptions) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    # JSON is UTF-8 whatever the terminal's encoding is; on Windows a pipe's would turn most letters to question marks.
+    if (options.json or options.batch is not None) and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")
     screen = Screen(silent=options.json or options.batch is not None)
     try:
         return _batch(options, options.batch, screen) if options.batch else _one(options, screen)
@@ -49,7 +52,8 @@ def _one(options: AskOptions, screen: Screen) -> int:
         answered = answering.answer(question, options.temperature)
     screen.end()
     if options.json:
-        print(json.dumps(answered.plain(), ensure_ascii=False))  # noqa: T201 - what was asked for
+        # Flushed here, where a reader that has gone is noticed, and not by Python at its end with a complaint.
+        print(json.dumps(answered.plain(), ensure_ascii=False), flush=True)  # noqa: T201 - what was asked for
     elif answered.finished.reason == "context":
         sys.stderr.write("The answer ends here because the context is full; ask with a larger --context.\n")
     return 0

@@ -132,7 +132,8 @@ class Request:
                 deltas.add(piece)
         except Stopped:
             answer.reason = "stopped"
-        deltas.flush()
+        finally:
+            deltas.flush()  # also before a failure is told: what was said, was said
         usage = Usage(total, 0, deltas.tokens["thinking"], deltas.tokens["answer"])
         timings = Timings(self._load_seconds, answer.first_token_seconds(since), answer.tokens_a_second())
         self._send(Finished(name, answer.reason, usage, timings))

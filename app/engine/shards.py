@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from app.engine.config import read_json
@@ -63,16 +63,15 @@ class Shards:
         return iter(self._entries)
 
     def read(self, name: str, device: torch.device) -> Tensor:
-        """The tensor's values on a device, in the element type of the file. Raises `CheckpointError` if that fails."""
+        """The tensor's values on a device, in the element type of the file. Raises `CheckpointError` if the file is
+        the reason that it fails; what torch raises is the device's or the memory's fault and passes."""
         entry = self._entries[name]
         key = (entry.shard, str(device))
         try:
             if key not in self._open:
                 self._open[key] = safe_open(entry.shard, framework="pt", device=str(device))
             tensor: Tensor = self._open[key].get_tensor(name)
-        except torch.OutOfMemoryError:
-            raise
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise CheckpointError(
                 f"{name} cannot be read from {entry.shard.name}; download that file again."
             ) from error

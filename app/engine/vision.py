@@ -16,6 +16,8 @@ from app.engine.pixels import PreparedMedia, Processors, check_pixels, patches, 
 from app.protocol import Media, VideoLimits
 
 _PATCHES_AT_ONCE = 16_384
+_CPU_PRODUCTS = 2**34
+"""Multiplications that a slow CPU does in a second or two; one layer's attention over a photo takes a hundredfold."""
 _EPS = 1e-6
 _Affine = tuple[Tensor, Tensor]
 
@@ -89,24 +91,55 @@ class Vision:
         x = fn.linear(pixels, *self.embed) + self._positions(rows, columns)[order].to(self.dtype)
         turns = self._turns(columns, order)
         for block in self.blocks:
-            x = self._block(x, block, turns)
+            x = self._block(x, block, turns, tick)
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)  # or the ticks would come all at once and the wait after them
             tick()
         norm, first, second = self.merger
         x = fn.layer_norm(x, (x.shape[-1],), *norm, eps=_EPS)
         x = x.reshape(-1, self.config.merge**2 * x.shape[-1])
-        return fn.linear(fn.gelu(fn.linear(x, *first)), *second)
 
-    def _block(self, x: Tensor, block: dict[str, _Affine], turns: tuple[Tensor, Tensor]) -> Tensor:
+        def merge(x: Tensor) -> Tensor:
+            return fn.linear(fn.gelu(fn.linear(x, *first)), *second)
+
+        return self._in_pieces(x, 0, first[0].numel() + second[0].numel(), merge, tick)
+
+    def _block(
+        self, x: Tensor, block: dict[str, _Affine], turns: tuple[Tensor, Tensor], tick: Callable[[], None]
+    ) -> Tensor:
         pairs, count, width = x.shape
         heads = self.config.heads
-        qkv = fn.linear(fn.layer_norm(x, (width,), *block["norm1"], eps=_EPS), *block["attn.qkv"])
+
+        def projected(x: Tensor) -> Tensor:
+            return fn.linear(fn.layer_norm(x, (width,), *block["norm1"], eps=_EPS), *block["attn.qkv"])
+
+        def attended(q: Tensor) -> Tensor:
+            return fn.scaled_dot_product_attention(q, k, v)
+
+        def fed_forward(x: Tensor) -> Tensor:
+            y = fn.linear(fn.layer_norm(x, (width,), *block["norm2"], eps=_EPS), *block["mlp.linear_fc1"])
+            return fn.linear(fn.gelu(y, approximate="tanh"), *block["mlp.linear_fc2"])
+
+        qkv = self._in_pieces(x, 1, pairs * 3 * width**2, projected, tick)
         q, k, v = qkv.view(pairs, count, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-        y = fn.scaled_dot_product_attention(_turn(q, *turns), _turn(k, *turns), v)
+        q, k = _turn(q, *turns), _turn(k, *turns)
+        y = self._in_pieces(q, 2, pairs * 2 * count * width, attended, tick)
         x = x + fn.linear(y.transpose(1, 2).flatten(2), *block["attn.proj"])
-        y = fn.linear(fn.layer_norm(x, (width,), *block["norm2"], eps=_EPS), *block["mlp.linear_fc1"])
-        return x + fn.linear(fn.gelu(y, approximate="tanh"), *block["mlp.linear_fc2"])
+        return x + self._in_pieces(x, 1, pairs * 2 * width * self.config.intermediate_size, fed_forward, tick)
+
+    def _in_pieces(
+        self, x: Tensor, dim: int, products: int, work: Callable[[Tensor], Tensor], tick: Callable[[], None]
+    ) -> Tensor:
+        """`work(x)`, on a CPU for so many places along `dim` at a time that it can report and stop in between; each
+        place takes `products` multiplications."""
+        length = x.shape[dim]
+        at_once = length if self.device.type == "cuda" else min(length, max(1, _CPU_PRODUCTS // products))
+        pieces: list[Tensor] = []
+        for piece in torch.split(x, at_once, dim):
+            if pieces:
+                tick()
+            pieces.append(work(piece))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
     def _merge_order(self, rows: int, columns: int) -> Tensor:
         """For every patch in the tower's order, where it is row by row: patches of one token follow each other."""

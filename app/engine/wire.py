@@ -57,7 +57,7 @@ class Wire:
             with self._lock:
                 while line:
                     line = line[os.write(self._descriptor, line) :]
-        except BrokenPipeError:
+        except OSError:  # a broken pipe, or on Windows an invalid argument
             leave(0)
 
 

@@ -188,10 +188,11 @@ class Worker:
 
     def _recover(self, kind: FailureKind | None) -> None:
         """After a failure: by now the exception is gone, and with it every tensor that its frames held."""
-        if kind == "memory":
-            _give_back_memory()
-        if kind == "device" and self._resident is not None:
+        touched = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        if kind == "device" and (self._resident is not None or touched):
             leave(1)  # after a CUDA error nothing on the device can be used any more
+        if kind == "memory" or (kind is not None and self._resident is None):
+            _give_back_memory()  # also after a load that failed once the weights were there
 
 
 def _composer(folder: Path, model: LoadedModel) -> Composer:

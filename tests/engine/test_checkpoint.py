@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from app.engine import shards
 from app.engine.checkpoint import Checkpoint, read_quantization
 from app.engine.errors import CheckpointError
 from tests.checkpoints import Made, dense
@@ -294,3 +295,27 @@ def test_end_tokens_come_from_every_file(tmp_path: Path) -> None:
 def test_a_snapshot_in_a_cache_is_called_by_its_repository(tmp_path: Path) -> None:
     made = dense(tmp_path / "models--Some--Model-4bit" / "snapshots" / "0123abcd", vision=False)
     assert Checkpoint(made.folder).config.name == "Model-4bit"
+
+
+def test_a_file_whose_tensors_overlap_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+    header = json.dumps({"a": entry, "b": entry}).encode()
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(CheckpointError, match="download that file again"):
+        shards.Shards(shards.read_header(file)).read("a", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "error", [torch.AcceleratorError("CUDA error"), RuntimeError("DefaultCPUAllocator: no memory")]
+)
+def test_a_device_that_fails_is_no_damaged_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    checkpoint = Checkpoint(folder)
+    monkeypatch.setattr(shards, "safe_open", broken)
+    with pytest.raises(type(error)):
+        checkpoint.plain(SCALES, torch.device("cpu"))

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app.engine import request
 from app.engine.generation import chunk_tokens
 from app.engine.prompt import Composer, PromptError, TooLongError
 from app.engine.request import LEADING_OUT, Request
@@ -170,6 +172,24 @@ def test_wishes_about_unknown_requests_are_none_of_ours() -> None:
     interrupts.stop("r")
     interrupts.close("r")
     assert not interrupts.stopped("r")
+
+
+def test_what_was_said_before_a_failure_is_not_lost(
+    folder: Path, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard(folder, composer, list(composer.vocabulary.encode("One thought.")))
+    monkeypatch.setattr(request, "_DELTA_SECONDS", 1000.0)
+    forward = heard.model.forward
+
+    def failing(*arguments: Any) -> Any:
+        if len(heard.model.fed) == 4:
+            raise MemoryError
+        return forward(*arguments)
+
+    monkeypatch.setattr(heard.model, "forward", failing)
+    with pytest.raises(MemoryError):
+        heard.ask()
+    assert heard.text("thinking") == "One"
 
 
 def test_what_cannot_be_answered_is_refused_in_a_sentence(folder: Path, composer: Composer) -> None:

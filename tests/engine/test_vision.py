@@ -109,6 +109,18 @@ def test_a_clip_in_groups_is_the_clip(eyes: Vision, tmp_path: Path, monkeypatch:
     assert len(ticks) == 5 + 3 * eyes.config.depth
 
 
+def test_a_large_picture_on_a_cpu_is_seen_in_pieces(
+    eyes: Vision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = eyes.prepare(picture(tmp_path, 333, 517))
+    whole, quiet, often = eyes.encode(prepared), list[int](), list[int]()
+    eyes.encode(prepared, lambda: quiet.append(1))
+    monkeypatch.setattr(vision, "_CPU_PRODUCTS", 2**22)
+    pieces = eyes.encode(prepared, lambda: often.append(1))
+    assert len(often) > len(quiet) + 10 * eyes.config.depth
+    torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -1,7 +1,11 @@
 """The engine's side of the streams that can be tested without a process."""
 
+import os
 from typing import Any
 
+import pytest
+
+from app.engine import wire
 from app.engine.wire import Pulse, Wire
 from app.protocol import EngineEvent, Loading
 
@@ -33,3 +37,17 @@ def test_a_pulse_ends_with_its_section() -> None:
     with pulse(memo, beats=1000, interval=1000.0):
         assert len(memo.sent) == 1
     assert len(memo.sent) == 1
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(22, "Invalid argument")])
+def test_a_face_that_is_gone_ends_the_process(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def gone(*_: object) -> int:
+        raise error
+
+    def left(status: int) -> None:
+        raise SystemExit(status)
+
+    monkeypatch.setattr(os, "write", gone)
+    monkeypatch.setattr(wire, "leave", left)
+    with pytest.raises(SystemExit):
+        Wire(1).send(Loading("Loading libraries", 0, 0))
