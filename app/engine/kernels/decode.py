@@ -1,0 +1,246 @@
+"""The next token's logits on the kernels: the whole model for one token as a fixed list of launches, recorded once as a
+CUDA graph and replayed for every token.
+
+Knows: the architecture of one token, the order of launches, their buffers. Does not know: files, sampling, prompts.
+How many tokens there are is read from the device, so that one graph serves every length. Per layer: norm, one stream of
+all input weights, the mixer, its output weights; norm, gate and up, down. Residual stream, states and sums are fp32.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from app.engine.cache import TensorState
+from app.engine.kernels.linear import (
+    THREADS,
+    Tiled,
+    TiledLinear,
+    UnsuitableError,
+    multiply,
+    prepare_blocks,
+    splits_for,
+    tile,
+    tile_plain,
+)
+from app.engine.kernels.runtime import Kernels
+from app.engine.model import Attention, DeltaNet, Layer, Norm, TextModel
+from app.engine.quantized import DenseLinear, Eora, Linear, PackedWeight, QuantizedLinear
+
+Step = Callable[[], None]
+
+_MOST_SPLITS = 4
+
+
+class PackedLayer:
+    """One layer's weights as the kernels take them: `into` feeds the mixer, `out` leaves it. The layer's own linears
+    become views of them, so that longer inputs use the same weights."""
+
+    def __init__(self, kernels: Kernels, layer: Layer) -> None:
+        mixer, mlp = layer.mixer, layer.mlp
+        if isinstance(mixer, DeltaNet):
+            into = [_stored(mixer.qkv), _stored(mixer.z)]
+            self.into = tile(into, more=torch.cat((_plain(mixer.a), _plain(mixer.b))))
+            self.out = tile([_stored(mixer.out)])
+            mixer.qkv, mixer.z = _views(kernels, self.into, into)
+            mixer.out = TiledLinear(kernels, self.out)
+        else:
+            into = [_stored(mixer.q_gate), _stored(mixer.k), _stored(mixer.v)]
+            self.into = tile(into)
+            self.out = tile([_stored(mixer.o)])
+            mixer.q_gate, mixer.k, mixer.v = _views(kernels, self.into, into)
+            mixer.o = TiledLinear(kernels, self.out)
+        self.gate_up = tile([_stored(mlp.gate), _stored(mlp.up)], paired=True)
+        self.down = tile([_stored(mlp.down)])
+        mlp.gate, mlp.up = TiledLinear(kernels, self.gate_up, 0), TiledLinear(kernels, self.gate_up, 1)
+        mlp.down = TiledLinear(kernels, self.down)
+
+    @property
+    def matrices(self) -> tuple[Tiled, Tiled, Tiled, Tiled]:
+        """All of them, in the order of use."""
+        return self.into, self.out, self.gate_up, self.down
+
+
+def _stored(linear: Linear) -> tuple[PackedWeight, Eora | None]:
+    if not isinstance(linear, QuantizedLinear):
+        raise UnsuitableError("a linear that is not quantized")
+    return linear.packed, linear.eora
+
+
+def _plain(linear: Linear) -> Tensor:
+    if not isinstance(linear, DenseLinear):
+        raise UnsuitableError("a quantized gate")
+    return linear.weight.to(torch.bfloat16)
+
+
+def _views(kernels: Kernels, tiled: Tiled, parts: list[tuple[PackedWeight, Eora | None]]) -> list[TiledLinear]:
+    views, first = [], 0
+    for packed, _ in parts:
+        count = packed.out_features // 16
+        views.append(TiledLinear(kernels, tiled.some(first, count)))
+        first += count
+    return views
+
+
+class Decoder:
+    """Runs a text model on the kernels, one token at a time. It packs the model's weights anew, layer by layer, and
+    lets go of the old ones. Raises `UnsuitableError` for a model that the kernels do not fit."""
+
+    def __init__(self, model: TextModel, kernels: Kernels) -> None:
+        config = model.config
+        heads = (config.head_dim, config.linear_key_dim, config.linear_value_dim, config.conv_kernel)
+        if heads != (256, 128, 128, 4) or model.dtype != torch.bfloat16 or config.linear_value_heads % 4:
+            raise UnsuitableError(f"heads of {heads}")
+        self._model, self._kernels = model, kernels
+        head = model.table if model.head is None else _plain(model.head)
+        self._head = tile_plain(head)
+        if model.head is not None:
+            model.head = TiledLinear(kernels, self._head)
+        del head
+        self._layers = [PackedLayer(kernels, layer) for layer in model.layers]
+        self._buffers()
+        self._state: TensorState | None = None
+        self._steps: list[Step] = []
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def _buffers(self) -> None:
+        config, device, gpu = self._model.config, self._model.device, self._kernels.gpu
+        matrices = [matrix for layer in self._layers for matrix in layer.matrices]
+
+        def numbers(count: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+            return torch.zeros(count, dtype=dtype, device=device)
+
+        self._splits = max(1, gpu.multiprocessors // config.kv_heads)
+        self._hidden = [numbers(config.hidden_size, torch.float32) for _ in range(2)]
+        self._partial = numbers(_MOST_SPLITS * config.hidden_size, torch.float32)
+        self._x = numbers(max(matrix.orders.numel() for matrix in matrices))
+        ranks = max(1, *(matrix.a.shape[0] for matrix in matrices))
+        self._t, self._t_exact = numbers(ranks), numbers(ranks, torch.float32)
+        self._mixed = numbers(max(layer.into.outputs for layer in self._layers))
+        self._read = numbers(config.linear_value_heads * config.linear_value_dim, torch.float32)
+        self._q = numbers(config.heads * config.head_dim)
+        self._shares = numbers(self._splits * config.heads * config.head_dim, torch.float32)
+        self._peaks = numbers(self._splits * config.heads * 2, torch.float32)
+        self._attended = numbers(config.heads * config.head_dim)
+        self._gated = numbers(config.intermediate_size)
+        self._logits = numbers(config.vocab_size, torch.float32)
+        self._cursor = numbers(2, torch.int32)
+
+    @torch.no_grad()
+    def step(self, embedding: Tensor, position: int, state: TensorState) -> Tensor:
+        """Read one token that stands at `position` in every axis: embedding [hidden] → logits fp32 [vocab]; `state`
+        moves on by one. Raises `ValueError` if it has no room."""
+        if state.length >= state.capacity:
+            raise ValueError(f"no room after {state.length} tokens")
+        first = state is not self._state
+        if first:
+            self._graph, self._state, self._steps = None, state, self._listed(state)
+        self._hidden[0].copy_(embedding)
+        self._cursor.copy_(torch.tensor([state.length, position], dtype=torch.int32))
+        if self._graph is not None:
+            self._graph.replay()
+        else:
+            self.launch()
+        if first and self._model.device.type == "cuda":
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph):
+                self.launch()
+        state.length += 1
+        return self._logits.clone()
+
+    def launch(self) -> None:
+        """Launch every step of the token, one by one."""
+        for step in self._steps:
+            step()
+
+    @property
+    def nbytes_a_token(self) -> int:
+        """Bytes that a token must read and write at least, keys and values aside: the floor of its time."""
+        states = [] if self._state is None else self._state.recurrent
+        matrices = [self._head, *(matrix for layer in self._layers for matrix in layer.matrices)]
+        return sum(m.units.nbytes + m.scales.nbytes + m.a.nbytes for m in matrices) + sum(2 * s.nbytes for s in states)
+
+    def _listed(self, state: TensorState) -> list[Step]:
+        """The launches of one token, in order."""
+        steps: list[Step] = []
+        now, splits = 0, 0
+        for layer, packed in zip(self._model.layers, self._layers, strict=True):
+            steps.append(self._norm(layer.before, packed.into, now, splits))
+            if isinstance(layer.mixer, DeltaNet):
+                steps += self._delta(layer.mixer, packed, state)
+            else:
+                steps += self._attention(layer.mixer, packed, state)
+            splits = splits_for(packed.out.units.shape[0], self._kernels.gpu)
+            steps.append(self._product(packed.out, self._partial, splits))
+            steps.append(self._norm(layer.after, packed.gate_up, 1 - now, splits))
+            steps.append(self._product(packed.gate_up, self._gated))
+            steps.append(self._plain(self._gated, packed.down))
+            splits = splits_for(packed.down.units.shape[0], self._kernels.gpu)
+            steps.append(self._product(packed.down, self._partial, splits))
+        steps.append(self._norm(self._model.norm, self._head, now, splits))
+        head = partial(multiply, self._kernels, self._head, self._x, self._x, self._logits)
+        steps.append(partial(head, tokens=1, splits=1, ranks=self._head.inputs))
+        return steps
+
+    def _product(self, tiled: Tiled, y: Tensor, splits: int = 1) -> Step:
+        return partial(multiply, self._kernels, tiled, self._x, self._t, y, tokens=1, splits=splits)
+
+    def _norm(self, norm: Norm, following: Tiled, now: int, splits: int) -> Step:
+        """h = before + partials; x of what follows. The residual stream goes from one buffer to the other."""
+        blocks, tail = self._following(following)
+        return partial(
+            self._kernels["prepare_norm"], (blocks, 1), THREADS, 6 * following.inputs,
+            self._hidden[now], self._partial, splits, self._hidden[1 - now], norm.weight, norm.eps, *tail,
+        )  # fmt: skip
+
+    def _plain(self, x: Tensor, following: Tiled) -> Step:
+        blocks, tail = self._following(following)
+        return partial(self._kernels["prepare_plain"], (blocks, 1), THREADS, 2 * following.inputs, x, *tail)
+
+    def _following(self, tiled: Tiled) -> tuple[int, tuple[Tensor | int, ...]]:
+        copies, ranks = tiled.orders.shape[0], tiled.a.shape[0]
+        tail = (self._x, tiled.orders, tiled.a, self._t, self._t_exact, tiled.inputs, copies, ranks)
+        return prepare_blocks(self._kernels.gpu, ranks), tail
+
+    def _delta(self, mixer: DeltaNet, packed: PackedLayer, state: TensorState) -> list[Step]:
+        config = self._model.config
+        heads, channels = config.linear_value_heads, config.conv_channels
+        window, recurrent = state.conv[mixer.slot], state.recurrent[mixer.slot]
+        gates = self._t_exact[packed.into.a.shape[0] - 2 * heads :]
+        blocks, tail = self._following(packed.out)
+        return [
+            self._product(packed.into, self._mixed),
+            partial(
+                self._kernels["delta_step"], (4, heads), 256, 0,
+                self._mixed, window, mixer.conv, gates, gates[heads:], mixer.decay, mixer.dt_bias,
+                recurrent, self._read, config.linear_key_heads,
+            ),
+            partial(
+                self._kernels["prepare_gated"], (blocks, 1), THREADS, 2 * packed.out.inputs,
+                self._read, self._mixed[channels:], 0, mixer.norm, config.norm_eps, window, self._mixed, channels,
+                *tail,
+            ),
+        ]  # fmt: skip
+
+    def _attention(self, mixer: Attention, packed: PackedLayer, state: TensorState) -> list[Step]:
+        config, frequencies = self._model.config, self._model.rope.frequencies
+        heads, kv_heads = config.heads, config.kv_heads
+        keys, values = state.keys[mixer.slot], state.values[mixer.slot]
+        return [
+            self._product(packed.into, self._mixed),
+            partial(
+                self._kernels["rotate"], (heads + kv_heads, 1), 256, 0,
+                self._mixed, mixer.q_norm.weight, mixer.k_norm.weight, config.norm_eps, frequencies,
+                config.rotary_dim, self._cursor, self._q, keys, values, heads, state.capacity,
+            ),
+            partial(
+                self._kernels["attend"], (self._splits, kv_heads), 256, 0,
+                self._q, keys, values, self._cursor, self._shares, self._peaks, state.capacity,
+            ),
+            partial(
+                self._kernels["gather"], (heads, 1), 256, 0,
+                self._shares, self._peaks, self._mixed, self._cursor, self._attended, self._splits,
+            ),
+            self._plain(self._attended, packed.out),
+        ]  # fmt: skip

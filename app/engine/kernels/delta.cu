@@ -1,0 +1,93 @@
+// One token of Gated DeltaNet, for heads of 128 keys and 128 values and a convolution of 4 taps:
+//
+//   q, k, v = SiLU(convolution);  q, k ← q / |q| / √128, k / |k|;  β = σ(b);  α = exp(decay · softplus(a + bias))
+//   δ = β (v − α kᵀS);   S ← α S + k δᵀ;   y = qᵀS = α qᵀS_old + (qᵀk) δ
+//
+// so the old state is read once and the new one written once. Source: Yang, Kautz, Hatamizadeh (2024).
+// Bytes (the floor): the state [heads, 128, 128] fp32 read and written.
+// grid (4, value heads): a block has 32 of a head's values; its 256 threads hold 4 × 4 numbers of the state each.
+// The convolution's window stays as it is: other blocks read it; prepare.cu's prepare_gated moves it on.
+#include "device.cuh"
+
+__device__ inline float convolved(
+    const u16* mixed, const u16* window, const float* weight, int channels, int channel) {
+    float sum = 0.0f;
+    for (int tap = 0; tap < 3; ++tap)
+        sum += bf16_to_float(window[tap * channels + channel]) * weight[tap * channels + channel];
+    return silu(sum + bf16_to_float(mixed[channel]) * weight[3 * channels + channel]);
+}
+
+// mixed [channels] bf16: queries, keys (key_heads × 128 each), values; window [3][channels] bf16, oldest first; weight
+// [4][channels] fp32, oldest first; a, b, decay (< 0), bias [heads]; state [heads][128 keys][128 values]; y [heads][128].
+extern "C" __global__ void __launch_bounds__(256) delta_step(
+    const u16* __restrict__ mixed, const u16* __restrict__ window, const float* __restrict__ weight,
+    const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ decay,
+    const float* __restrict__ bias, float* state, float* __restrict__ y, int key_heads) {
+    __shared__ float query[128], key[128], value[32], spare[32], read[2][8][32];
+    const int head = blockIdx.y, heads = gridDim.y, first = blockIdx.x * 32, thread = threadIdx.x;
+    const int channels = (2 * key_heads + heads) * 128, key_head = head / (heads / key_heads);
+    const int row = thread / 8, column = thread % 8 * 4;
+
+    float4* mine = reinterpret_cast<float4*>(state + (head * 128 + row) * 128 + first + column);
+    float4 old[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) old[i] = mine[i * 32 * 32];  // rows row + 32 i, 32 float4 a row
+
+    const int channel = (thread / 128 * key_heads + key_head) * 128 + thread % 128;
+    const float mine_qk = convolved(mixed, window, weight, channels, channel);
+    if (thread < 32)
+        value[thread] =
+            convolved(mixed, window, weight, channels, (2 * key_heads + head) * 128 + first + thread);
+    const float q_square = block_sum(thread < 128 ? mine_qk * mine_qk : 0.0f, spare);
+    const float k_square = block_sum(thread < 128 ? 0.0f : mine_qk * mine_qk, spare);
+    if (thread < 128)
+        query[thread] = mine_qk / sqrtf(q_square + 1e-6f) * 0.08838834764831845f;
+    else
+        key[thread - 128] = mine_qk / sqrtf(k_square + 1e-6f);
+    __syncthreads();
+    const float qk = block_sum(thread < 128 ? query[thread] * key[thread] : 0.0f, spare);
+
+    const float pace = a[head] + bias[head];
+    const float alpha = expf(decay[head] * (pace > 20.0f ? pace : log1pf(expf(pace))));
+    const float beta = sigmoid(b[head]);
+
+    float from_key[4] = {0.0f, 0.0f, 0.0f, 0.0f}, from_query[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const float k = key[row + 32 * i], q = query[row + 32 * i];
+        const float s[4] = {old[i].x, old[i].y, old[i].z, old[i].w};
+#pragma unroll
+        for (int c = 0; c < 4; ++c) {
+            from_key[c] += k * s[c];
+            from_query[c] += q * s[c];
+        }
+    }
+#pragma unroll
+    for (int c = 0; c < 4; ++c)  // over the warp's four rows
+        for (int mask = 8; mask < 32; mask <<= 1) {
+            from_key[c] += from_lane_xor(from_key[c], mask);
+            from_query[c] += from_lane_xor(from_query[c], mask);
+        }
+    if (thread % 32 < 8)
+        for (int c = 0; c < 4; ++c) {
+            read[0][thread / 32][column + c] = from_key[c];
+            read[1][thread / 32][column + c] = from_query[c];
+        }
+    __syncthreads();
+    float change[4];
+    for (int c = 0; c < 4; ++c) {
+        float k_state = 0.0f, q_state = 0.0f;
+        for (int warp = 0; warp < 8; ++warp) {
+            k_state += read[0][warp][column + c];
+            q_state += read[1][warp][column + c];
+        }
+        change[c] = beta * (value[column + c] - alpha * k_state);
+        if (row == 0) y[head * 128 + first + column + c] = alpha * q_state + qk * change[c];
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const float k = key[row + 32 * i];
+        mine[i * 32 * 32] = make_float4(alpha * old[i].x + k * change[0], alpha * old[i].y + k * change[1],
+                                        alpha * old[i].z + k * change[2], alpha * old[i].w + k * change[3]);
+    }
+}

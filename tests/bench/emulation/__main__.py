@@ -1,0 +1,52 @@
+"""The checks, emulated; see the package."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+from app.engine.kernels.check import error, small_checks
+from app.engine.kernels.decode import Decoder
+from app.engine.kernels.runtime import Gpu, Kernels
+from app.engine.model import TextModel
+from app.engine.rope import text_positions
+from tests.bench.emulation import EmulatedKernels
+from tests.bench.synthetic import SMALL, SyntheticWeights
+
+CPU = torch.device("cpu")
+
+
+def whole_token(kernels: Kernels, tokens: int) -> float:
+    """The worst of a few tokens' logits against plain torch in fp32."""
+    exact = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU, torch.float32), CPU, torch.float32)
+    model = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU), CPU, torch.bfloat16)
+    decoder = Decoder(model, kernels)
+    states = exact.new_state(tokens), model.new_state(tokens)
+    worst = 0.0
+    for index in range(tokens):
+        token, position = torch.randint(0, 320, (1,)), text_positions(index, index + 1, 0)
+        expected = exact.forward(exact.embed(token), position, states[0])
+        worst = max(worst, error(decoder.step(model.embed(token)[0], index, states[1]), expected.double()))
+    return worst
+
+
+def main() -> int:
+    """Print every comparison; 1 if one is wrong."""
+    given = [int(text) for text in sys.argv[1:]]
+    multiprocessors, kilobytes = given + [5, 227][len(given) :]
+    gpu = Gpu(multiprocessors, kilobytes * 1024)
+    right = True
+    with tempfile.TemporaryDirectory() as folder:
+        for group in (2, 6):
+            kernels = EmulatedKernels(Path(folder), gpu, group)
+            for checked in small_checks(kernels, CPU, group):
+                sys.stdout.write(f"{'right' if checked.right else 'WRONG'} {checked.name}: {checked.error:.1e}\n")
+                right = right and checked.right
+        worst = whole_token(kernels, 4)
+    sys.stdout.write(f"four whole tokens: off by at most {worst:.4f}\n")
+    return 0 if right and worst < 0.03 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The kernels' twins in plain torch, launched like them: what shows on a CPU that a caller passes the right things.
+
+Each takes what its kernel takes, in the same order, and computes what the head of its `.cu` file says, reading packed
+weights by the description in `layout.py`. Every launch is also held against the kernel's signature in the source.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from app.engine.kernels.runtime import SOURCES, Gpu, Launch, Value
+
+_LINEARS = re.compile(r"linear_([48])(_partial|_gated)?$")
+_EXPANDS = re.compile(r"expand_([48])$")
+
+
+@cache
+def signatures() -> dict[str, tuple[str, ...]]:
+    """Of every kernel in the sources, what its parameters are: "pointer", "int" or "float"."""
+    found: dict[str, tuple[str, ...]] = {}
+    folder = files("app.engine.kernels")
+    for source in SOURCES:
+        text = re.sub(r"\\\n", "\n", (folder / f"{source}.cu").read_text("utf-8"))
+        for name, parameters in re.findall(r'extern "C" __global__ void\s.*?(\w+)\(([^)]*)\)\s*\{', text, re.DOTALL):
+            kinds = ("pointer" if "*" in p else p.replace("const", "").split()[0] for p in parameters.split(","))
+            found[name] = tuple(kinds)
+        generic = found.pop("NAME", None)
+        if generic is not None:
+            found |= dict.fromkeys(re.findall(r"^LINEAR\((\w+),", text, re.MULTILINE), generic)
+    return found
+
+
+class PlainKernels:
+    """Every kernel by its name; `launched` lists the names in the order of launches."""
+
+    def __init__(self, multiprocessors: int = 6, shared_limit: int = 99 * 1024) -> None:
+        self.gpu = Gpu(multiprocessors, shared_limit)
+        self.launched: list[str] = []
+        self._shares: Tensor = torch.empty(0)
+
+    def __getitem__(self, name: str) -> Launch:
+        def launch(grid: tuple[int, int], threads: int, shared: int, *values: Value) -> None:
+            kinds = tuple("pointer" if isinstance(v, Tensor) else type(v).__name__ for v in values)
+            assert kinds == signatures()[name], f"{name} takes {signatures()[name]}, not {kinds}"
+            assert all(v.is_contiguous() for v in values if isinstance(v, Tensor))
+            assert 0 < threads <= 1024
+            assert shared <= self.gpu.shared_limit
+            self.launched.append(name)
+            self._twin(name)(grid, *values)
+
+        return launch
+
+    def _twin(self, name: str) -> Callable[..., None]:
+        if match := _LINEARS.match(name):
+            bits, kind = match.groups()
+            return lambda _grid, *values: _linear(int(bits), kind, *values)
+        if match := _EXPANDS.match(name):
+            bits = match.group(1)
+            return lambda _grid, *values: _expand(int(bits), *values)
+        twin: Callable[..., None] = getattr(self, f"_{name}")
+        return twin
+
+    @staticmethod
+    def _prepare_norm(grid: Any, *values: Any) -> None:
+        before, partials, splits, after, weight, eps, *rest = values
+        inputs, tokens = rest[5], grid[1]
+        hidden = before.view(tokens, inputs) + partials.flatten()[: splits * tokens * inputs].view(
+            -1, tokens, inputs
+        ).sum(0)
+        assert after.data_ptr() != before.data_ptr()
+        after.view(tokens, inputs).copy_(hidden)
+        _finish(fn.rms_norm(hidden, (inputs,), weight, eps).bfloat16(), *rest)
+
+    @staticmethod
+    def _prepare_gated(grid: Any, *values: Any) -> None:
+        y, z, stride, weight, eps, window, mixed, channels, *rest = values
+        inputs, tokens = rest[5], grid[1]
+        heads = fn.rms_norm(y.view(tokens, -1, 128), (128,), weight, eps).flatten(1)
+        gates = torch.stack([z.flatten()[token * stride :][:inputs] for token in range(tokens)])
+        window.copy_(torch.cat((window[1:], mixed.flatten()[:channels].unsqueeze(0))))
+        _finish((heads * fn.silu(gates.float())).bfloat16(), *rest)
+
+    @staticmethod
+    def _prepare_plain(grid: Any, given: Any, *rest: Any) -> None:
+        _finish(given.flatten()[: grid[1] * rest[5]].view(grid[1], -1), *rest)
+
+    @staticmethod
+    def _delta_step(grid: Any, *values: Any) -> None:
+        mixed, window, weight, a, b, decay, bias, state, y, key_heads = values
+        heads, channels = grid[1], weight.shape[1]
+        taps = torch.cat((window, mixed[:channels].unsqueeze(0))).float()
+        rows = fn.silu((taps * weight).sum(0)).view(-1, 128)
+        q, k = (fn.normalize(z, dim=1).repeat_interleave(heads // key_heads, 0) for z in rows[: 2 * key_heads].chunk(2))
+        state *= (decay * fn.softplus(a[:heads] + bias)).exp().view(-1, 1, 1)
+        change = b[:heads].sigmoid().unsqueeze(1) * (rows[2 * key_heads :] - torch.einsum("hk,hkv->hv", k, state))
+        state += torch.einsum("hk,hv->hkv", k, change)
+        y.view(heads, 128).copy_(torch.einsum("hk,hkv->hv", q, state) / 128**0.5)
+
+    @staticmethod
+    def _rotate(grid: Any, *values: Any) -> None:
+        mixed, q_weight, k_weight, eps, frequencies, rotary, cursor, q, keys, cache, heads, capacity = values
+        kv_heads, (length, position) = grid[0] - heads, cursor.tolist()
+        assert keys.shape == (kv_heads, capacity, 256)
+        new = mixed[512 * heads :][: 512 * kv_heads].view(2, kv_heads, 256)
+        angles = position * frequencies
+        query = mixed[: 512 * heads].view(heads, 2, 256)[:, 0]
+        q.view(heads, 256).copy_(_turned(query, q_weight, eps, angles, rotary))
+        keys[:, length].copy_(_turned(new[0], k_weight, eps, angles, rotary))
+        cache[:, length].copy_(new[1])
+
+    def _attend(self, grid: Any, *values: Any) -> None:
+        q, keys, cache, cursor, *_ = values
+        length = int(cursor[0]) + 1
+        queries = q.float().view(grid[1], -1, 256)
+        chances = (queries @ keys[:, :length].float().mT / 16).softmax(-1)
+        self._shares = (chances @ cache[:, :length].float()).flatten(0, 1)
+
+    def _gather(self, grid: Any, *values: Any) -> None:
+        _, _, mixed, _, y, _ = values
+        gates = mixed[: 512 * grid[0]].view(grid[0], 2, 256)[:, 1]
+        y.view(grid[0], 256).copy_(self._shares * gates.float().sigmoid())
+
+
+def _turned(x: Tensor, weight: Tensor, eps: float, angles: Tensor, rotary: int) -> Tensor:
+    x = fn.rms_norm(x.float(), (256,), weight, eps)
+    first, second, rest = x[:, : rotary // 2], x[:, rotary // 2 : rotary], x[:, rotary:]
+    return torch.cat(
+        (first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin(), rest), 1
+    )
+
+
+def _finish(natural: Tensor, *values: Any) -> None:
+    x, order, a, t, exact, inputs, copies, ranks = values
+    tokens = natural.shape[0]
+    sorted_x = torch.stack([natural[:, order.view(-1)[copy * inputs :][:inputs].long()] for copy in range(copies)])
+    x.view(-1)[: sorted_x.numel()].copy_(sorted_x.flatten())
+    product = natural.float() @ a.float().T
+    for target in (t, exact):
+        target.view(-1)[: tokens * ranks].copy_(product.flatten())
+
+
+def _codes(units: Tensor, bits: int) -> Tensor:
+    """[tiles, units, 256] → codes less their zero, fp32 [outputs, inputs], read one place at a time."""
+    tiles, count, _ = units.shape
+    span = 512 // bits
+    lanes = units.view(tiles, count, 2, 8, 4, 4)
+    dense = torch.empty(tiles, 2, 8, count, span)
+    for piece in range(2):
+        for t in range(4):
+            for half in range(2):
+                for e in range(4):
+                    shift = 4 * half + 8 * (e // 2) + 16 * (e % 2)
+                    nibbles = (
+                        ((lanes[:, :, piece, :, t] >> shift) & 15).float().permute(0, 2, 1, 3)
+                    )  # tile, g, unit, word
+                    if bits == 4:
+                        for word in range(4):
+                            dense[:, half, :, :, 64 * piece + 16 * t + 4 * word + e] = nibbles[..., word] - 8
+                    else:
+                        for pair in range(2):
+                            code = 16 * nibbles[..., 2 * pair] + nibbles[..., 2 * pair + 1]
+                            dense[:, half, :, :, 32 * piece + 8 * t + 4 * pair + e] = code - 128
+    return dense.view(tiles * 16, count * span)
+
+
+def _numbers(units: Tensor) -> Tensor:
+    """The bf16 units of [tiles, units, 256] → fp32 [outputs, 32 · units]."""
+    tiles, count, _ = units.shape
+    halves = units.contiguous().view(torch.bfloat16).view(tiles, count, 2, 8, 4, 4, 2).float()
+    dense = torch.empty(tiles, 2, 8, count, 32)
+    for piece in range(2):
+        for t in range(4):
+            for half in range(2):
+                for e in range(4):
+                    dense[:, half, :, :, 8 * t + 4 * piece + e] = halves[
+                        :, :, piece, :, t, half + 2 * (e // 2), e % 2
+                    ].mT
+    return dense.view(tiles * 16, count * 32)
+
+
+def _weight(units: Tensor, scales: Tensor, bits: int) -> Tensor:
+    """Dequantized, fp32 [outputs, inputs], inputs in the packed order."""
+    pairs = scales.contiguous().view(torch.float16).view(scales.shape[0], scales.shape[1], 8, 2)
+    each = pairs.permute(0, 3, 2, 1).flatten(0, 2).float().repeat_interleave(128, 1)
+    return _codes(units, bits) * each
+
+
+def _linear(bits: int, kind: str | None, *values: Any) -> None:
+    units, scales, places, x, t, y, inputs, ranks, tiles, quantized, plain, splits, tokens, batch = values
+    assert batch > 0
+    assert units.shape == (tiles, quantized + plain, 256)
+    out = torch.zeros(tokens, tiles, 2, 8)
+    if quantized:
+        weight = _weight(units[:, :quantized], scales, bits).view(tiles, 16, inputs)
+        copies = x.view(-1)[: (int(places[:, 2].max()) + 1) * tokens * inputs].view(-1, tokens, inputs).float()
+        for index in range(tiles):
+            out[:, index] += (copies[places[index, 2]] @ weight[index].T).view(tokens, 2, 8)
+    if plain:
+        b = _numbers(units[:, quantized:]).view(tiles, 2, 8, plain * 32)
+        rows = t.view(-1)[: tokens * ranks].view(tokens, ranks).float()
+        for index in range(tiles):
+            for side in range(2):
+                begin = int(places[index, side])
+                out[:, index, side] += rows[:, begin : begin + plain * 32] @ b[index, side].T
+    result = (fn.silu(out[:, :, 0]) * out[:, :, 1] if kind == "_gated" else out).flatten(1)
+    if kind == "_partial":  # everything in the first part: how the sum is cut is the kernel's own affair
+        y.view(-1)[: splits * result.numel()].zero_()
+    y.view(-1)[: result.numel()].copy_(result.flatten())
+
+
+def _expand(bits: int, *values: Any) -> None:
+    units, scales, dense, first, tiles, quantized, per_tile, half = values
+    assert units.shape[1] == per_tile
+    weight = _weight(units[first : first + tiles, :quantized], scales[first : first + tiles], bits)
+    if half >= 0:
+        weight = weight.view(tiles, 2, 8, -1)[:, half].flatten(0, 1)
+    dense.copy_(weight)
