@@ -20,8 +20,8 @@ from app.ui.theme import Theme
 
 THUMBNAIL = QSize(44, 34)
 STRIP_FRAME = QSize(50, 34)
-TALLEST = 154
-"""Three rows, less a little, so that one sees that there are more."""
+TALLEST, LOWEST = 140, 54
+"""Less than three rows, so that one sees that there are more; and one row, where the window is low."""
 
 
 def describe(attached: Attached) -> str:
@@ -90,6 +90,8 @@ class Chips(QScrollArea):
         super().__init__(parent)
         self._theme = theme
         self._shown: dict[DraftItem, Chip] = {}
+        self._height = 0
+        self._follows = False  # the newest file is kept in sight until one is removed
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -98,13 +100,14 @@ class Chips(QScrollArea):
         inside.setObjectName("scrollInside")
         self._layout = FlowLayout(8, inside)
         self.setWidget(inside)
+        self.verticalScrollBar().rangeChanged.connect(self._on_range_changed)
         self.hide()
 
     def set_items(self, items: tuple[DraftItem, ...]) -> None:
         """Show these files; chips of files that did not change are kept."""
         if items == tuple(self._shown):
             return
-        added = len(items) > len(self._shown)
+        self._follows = len(items) > len(self._shown) or (self._follows and len(items) == len(self._shown))
         before, self._shown = self._shown, {}
         while self._layout.takeAt(0) is not None:
             pass
@@ -117,8 +120,6 @@ class Chips(QScrollArea):
             gone.deleteLater()
         self.setVisible(bool(items))
         self._fit()
-        if added:
-            self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
@@ -132,13 +133,25 @@ class Chips(QScrollArea):
         super().resizeEvent(event)
         self._fit()
 
+    def sizeHint(self) -> QSize:  # noqa: N802
+        """All rows, as far as they may be in sight at once."""
+        return QSize(super().sizeHint().width(), self._height)
+
     def _chip(self, item: DraftItem) -> Chip:
         chip = Chip(item, self._theme)
         chip.removed.connect(self.removed)
         return chip
 
+    @Slot(int, int)
+    def _on_range_changed(self, _minimum: int, maximum: int) -> None:
+        if self._follows:
+            self.verticalScrollBar().setValue(maximum)
+
     def _fit(self) -> None:
-        self.setFixedHeight(min(TALLEST, self._layout.heightForWidth(max(1, self.width() - 2))))
+        self._height = min(TALLEST, self._layout.heightForWidth(max(1, self.width() - 2)))
+        self.setMinimumHeight(min(LOWEST, self._height))
+        self.setMaximumHeight(self._height)
+        self.updateGeometry()
 
 
 def _details(item: DraftItem) -> str:

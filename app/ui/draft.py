@@ -117,7 +117,8 @@ class Draft(QObject):
             file.write_bytes(content)
         except OSError as error:
             self.refused.emit(
-                f"The picture could not be kept ({error.strerror}): make room on the disk and paste it again."
+                f"The picture could not be kept ({error.strerror}): see that Parley may write to {folder} "
+                "and that the disk has room, then paste it again."
             )
             return
         self.add_files([str(file)])

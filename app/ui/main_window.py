@@ -35,7 +35,6 @@ from app.ui.theme import Theme
 from app.ui.wording import model_lines, speed, waits_for
 
 TICK_MS = 500
-LARGEST = 10_000
 ACTIONS = {RESTART: "Restart engine", CHOOSE_MODEL: "Open model folder…", AGAIN: "Answer again"}
 FILES = f"Pictures and videos ({dialog_patterns()});;All files (*)"
 
@@ -120,8 +119,9 @@ class MainWindow(QMainWindow):
 
     def _restore(self) -> None:
         settings = self.settings
-        width = min(max(480, settings.window_width), LARGEST)
-        self.resize(width, min(max(480, settings.window_height), LARGEST))
+        room, usual = self.screen().availableSize(), Settings()  # it may have been left on a larger screen
+        width = min(max(480, settings.window_width), max(room.width(), usual.window_width))
+        self.resize(width, min(max(480, settings.window_height), max(room.height(), usual.window_height)))
         self.shell.set_sidebar_width(settings.sidebar_width, width)
         self.composer.thinking.setChecked(settings.thinking)
         self._show_settings()
@@ -414,7 +414,10 @@ class MainWindow(QMainWindow):
         try:
             settings_store.save(self.settings)
         except OSError as error:
-            self.notice.say(f"The settings could not be saved ({error.strerror}): make room on the disk.")
+            self.notice.say(
+                f"The settings could not be saved ({error.strerror}): see that Parley may write to "
+                f"{settings_store.settings_file().parent} and that the disk has room."
+            )
 
     def _show_settings(self) -> None:
         preset = PRESETS.get(self.settings.preset)

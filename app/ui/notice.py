@@ -10,6 +10,9 @@ from app.ui.icon_button import IconButton
 from app.ui.icons import pixmap
 from app.ui.theme import Theme
 
+LONGEST = 600
+"""Characters of a sentence that are shown: a path in it may be longer than the window has room for."""
+
 
 class Notice(QFrame):
     """Shows one sentence at a time; a newer one replaces it."""
@@ -45,7 +48,8 @@ class Notice(QFrame):
     def say(self, sentence: str, action: str = "", label: str = "") -> None:
         """Show a sentence, with a button if `label` names one."""
         self.action = action
-        self.sentence.setText(sentence)
+        shown = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST // 2]} … {sentence[-LONGEST // 2 :]}"
+        self.sentence.setText(shown)
         self.button.setText(label)
         self.button.setVisible(bool(label))
         self.setAccessibleName(sentence)

@@ -5,8 +5,8 @@ Knows the parts' places, wide and narrow. Does not know what they show, nor what
 
 import time
 
-from PySide6.QtCore import Signal, Slot
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from app.chat.conversation import Answer
 from app.settings import Settings
@@ -22,7 +22,7 @@ from app.ui.thinking_pane import ThinkingLine, ThinkingPane
 from app.ui.transcript import Transcript
 
 BESIDE_FROM, DRAWER_UP_TO, NARROW_BELOW, TIGHT_BELOW = 980, 720, 860, 560
-MARGIN, NARROW_MARGIN, LEAST, WIDEST_FOOT, MOST_SIDEBAR = 34, 22, 240, 1120, 600
+MARGIN, NARROW_MARGIN, LEAST, LEAST_HEIGHT, WIDEST_FOOT, MOST_SIDEBAR = 34, 22, 240, 60, 1120, 600
 
 
 class Shell(QWidget):
@@ -46,8 +46,9 @@ class Shell(QWidget):
         self.composer.setMaximumWidth(WIDEST_FOOT)
         self._width = 0
         self._middle = QStackedWidget()
-        self._middle.setMinimumWidth(LEAST)  # what is inside adapts to less
-        self._middle.addWidget(self.empty)
+        self._middle.setMinimumSize(LEAST, LEAST_HEIGHT)  # what is inside adapts to less, or scrolls
+        self._around_empty = _scrolled(self.empty)
+        self._middle.addWidget(self._around_empty)
         self._middle.addWidget(self.transcript)
         self._body = _splitter(self._middle, self.pane)
         self._body.setStretchFactor(0, 1)
@@ -89,7 +90,7 @@ class Shell(QWidget):
 
     def show_empty(self, empty: bool) -> None:
         """Show the empty state, or the transcript."""
-        self._middle.setCurrentWidget(self.empty if empty else self.transcript)
+        self._middle.setCurrentWidget(self._around_empty if empty else self.transcript)
 
     def arrange(self, width: int, settings: Settings) -> None:
         """Arrange the parts for a width of the window."""
@@ -103,7 +104,6 @@ class Shell(QWidget):
         margin = NARROW_MARGIN if narrow else MARGIN
         self._foot.setContentsMargins(margin, 6, margin, 12)
         self.transcript.set_narrow(narrow)
-        self.status.set_narrow(narrow)
         self.composer.set_narrow(width < TIGHT_BELOW)
         self.thinking_line.set_unfolds_here(width < BESIDE_FROM)
 
@@ -134,6 +134,17 @@ class Shell(QWidget):
     @Slot(int, int)
     def _on_body_moved(self, _position: int, _index: int) -> None:
         self.pane_dragged.emit(self.pane.width())
+
+
+def _scrolled(inside: QWidget) -> QScrollArea:
+    """In a scroll area: a window that is lower than its content must not squeeze it."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(inside)
+    return area
 
 
 def _splitter(first: QWidget, second: QWidget) -> QSplitter:

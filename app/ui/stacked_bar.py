@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolTip, QWidge
 from app.ui import theme as look
 from app.ui.theme import Theme
 
-WIDE, NARROW, HEIGHT = 168, 92, 8
+WIDE, NARROW, TINY, HEIGHT = 168, 92, 40, 8
 NEARLY_FULL = 0.9
 
 
@@ -44,9 +44,9 @@ class StackedBar(QWidget):
         self._segments, self._total = segments, total
         self.update()
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Take less room."""
-        self._width = NARROW if narrow else WIDE
+    def set_bar(self, width: int) -> None:
+        """Take another width."""
+        self._width = width
         self.updateGeometry()
 
     def apply_theme(self, theme: Theme) -> None:
@@ -109,9 +109,9 @@ class Gauge(QWidget):
         self.setAccessibleName(f"{name}: {words}")
         self.setAccessibleDescription("; ".join(f"{part.name} {part.words}" for part in segments))
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Take less room."""
-        self.bar.set_narrow(narrow)
+    def set_bar(self, width: int) -> None:
+        """Give the bar another width."""
+        self.bar.set_bar(width)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""

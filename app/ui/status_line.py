@@ -1,19 +1,24 @@
 """The line at the window's foot: memory, context, speed, privacy. Knows `Gauges`, not where they come from."""
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 
 from app.protocol import Gauges
 from app.ui import figures
 from app.ui import theme as look
 from app.ui.session import ContextUse
-from app.ui.stacked_bar import Gauge, Segment
+from app.ui.stacked_bar import NARROW, TINY, WIDE, Gauge, Segment
 from app.ui.theme import Theme
 
 MEMORY_REMARK = "Nearly full: close other programs, or load the model with a smaller context."
 CONTEXT_REMARK = "Nearly full: start a new conversation, or shorten this one."
 PRIVATE = "Private: no connections open"
 PRIVATE_HINT = "The model runs on this computer. Parley opens no connection; what you write and show stays here."
+
+
+ROOM_FOR_ALL, ROOM_FOR_PRIVATE, ROOM_FOR_SPEED, ROOM_FOR_BARS = 1080, 930, 720, 600
+"""From which width on the bars are wide, privacy and speed are said, and the bars are narrow ones and not mere dots."""
 
 
 class StatusLine(QFrame):
@@ -80,13 +85,18 @@ class StatusLine(QFrame):
         """What it says in words: memory, context, speed."""
         return [self.memory.words.text(), self.context.words.text(), self.speed.text()]
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Keep only the gauges where there is little room."""
-        self.memory.set_narrow(narrow)
-        self.context.set_narrow(narrow)
-        self.private.setVisible(not narrow)
-        self.speed.setVisible(not narrow)
-        self._layout.setSpacing(14 if narrow else 26)
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Give up what matters least where there is little room: wide bars, privacy, the speed."""
+        super().resizeEvent(event)
+        width = event.size().width()
+        bar = WIDE if width >= ROOM_FOR_ALL else NARROW if width >= ROOM_FOR_BARS else TINY
+        for gauge in (self.memory, self.context):
+            gauge.set_bar(bar)
+        self.private.setVisible(width >= ROOM_FOR_PRIVATE)
+        self.speed.setVisible(width >= ROOM_FOR_SPEED)
+        self._layout.setSpacing(26 if width >= ROOM_FOR_SPEED else 14)
+        margin = 22 if width >= ROOM_FOR_BARS else 14
+        self._layout.setContentsMargins(margin, 0, margin, 0)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""

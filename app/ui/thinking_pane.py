@@ -120,6 +120,7 @@ class ThinkingLine(QFrame):
         head.addWidget(self.title)
         head.addStretch()
         head.addWidget(self.figures)
+        head.addSpacing(6)
         head.addWidget(self.now)
         head.addWidget(self.chevron)
         layout = QVBoxLayout(self)

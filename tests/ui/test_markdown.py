@@ -206,3 +206,13 @@ def test_a_link_asks_first_and_shows_where_it_leads(face: Face, monkeypatch: pyt
         dialog.buttons()[answer].click()
         assert opened == expected
     assert spy.count() == 2
+
+
+@pytest.mark.usefixtures("app")
+def test_a_language_whose_name_arrives_in_pieces_is_taken_over() -> None:
+    view = MarkdownView(LIGHT)
+    for text in ("```", "```py", "```python\n", "```python\nx = 1\n"):
+        view.set_text(text, complete=False)
+    block = view.findChild(CodeBlock)
+    assert block is not None
+    assert block.label.text() == "python"
