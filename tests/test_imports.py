@@ -113,13 +113,16 @@ def _imports(module: str) -> tuple[str, ...]:
 # ---- the programs as they run ----
 
 # Runs a program of ours unchanged and, when it ends, writes down what it had imported: a library may import what no
-# source of ours names. The engine ends with `os._exit`, which skips everything that is registered for the end.
+# source of ours names. The engine ends with `os._exit`, which skips everything that is registered for the end. Two threads
+# may end it at once, so each writes a file of its own and puts it into its place whole.
 WITNESS = """
-import atexit, os, runpy, sys
+import atexit, os, runpy, sys, threading
 out, module, *arguments = sys.argv[1:]
 def write():
-    with open(out, "w") as file:
+    part = f"{out}.{threading.get_ident()}"
+    with open(part, "w") as file:
         file.write("\\n".join(list(sys.modules)))
+    os.replace(part, out)
 def leave(status, end=os._exit):
     write()
     end(status)
