@@ -113,8 +113,8 @@ def _imports(module: str) -> tuple[str, ...]:
 # ---- the programs as they run ----
 
 # Runs a program of ours unchanged and, when it ends, writes down what it had imported: a library may import what no
-# source of ours names. The engine ends with `os._exit`, which skips everything that is registered for the end. Two threads
-# may end it at once, so each writes a file of its own and puts it into its place whole.
+# source of ours names. The engine ends with `os._exit`, which skips everything that is registered for the end. Two
+# threads may end a program at once, so each writes a file of its own and puts it into its place whole.
 WITNESS = """
 import atexit, os, runpy, sys, threading
 out, module, *arguments = sys.argv[1:]
