@@ -36,7 +36,7 @@ bench: setup
 
 screenshots: setup
 	@$(PYTHON) packaging/system_libraries.py tests
-	PARLEY_SCREENSHOTS=docs/images $(XVFB) .venv/bin/python -m pytest tests/end2end
+	$(XVFB) .venv/bin/python -m tests.ui.screenshots docs/images window_light window_dark window_narrow
 
 # ENGINE=cpu freezes its own small requirements; ENGINE=cuda freezes the pinned set.
 bundle:

@@ -3,7 +3,7 @@
     python -m tests.ui.screenshots FOLDER [STATE …]
 
 The fake engine and the fake decoder stand behind the window, so that a picture takes a moment and no model; the states
-whose names begin with "real" are taken only when named, with the real ones and the demo model. `QT_SCALE_FACTOR` sets
+whose names begin with "window" are taken only when named, with the real ones and the demo model. `QT_SCALE_FACTOR` sets
 another scaling; without a display the pictures are taken offscreen.
 """
 
@@ -76,7 +76,7 @@ class Studio:
         return face
 
     def real(self, theme: str, size: tuple[int, int]) -> Face:
-        """The demo model: a sum, then a picture that is drawn here."""
+        """The demo model: a sum, then a picture that is drawn here and a table."""
         face = Face(self.app, program("engine"), program("decoder"))
         face.window.resize(*size)
         face.show()
@@ -95,6 +95,7 @@ class Studio:
         picture.save(str(file))
         self.attach(face, file)
         self.answered(face, "What is in the picture?", 60_000)
+        self.answered(face, "Write a short table", 60_000)
         return face
 
     def take(self, face: Face, name: str) -> None:
@@ -219,15 +220,15 @@ def dragged(studio: Studio) -> Face:
     return face
 
 
-def real_light(studio: Studio) -> Face:
+def window_light(studio: Studio) -> Face:
     return studio.real("light", WIDE)
 
 
-def real_dark(studio: Studio) -> Face:
+def window_dark(studio: Studio) -> Face:
     return studio.real("dark", WIDE)
 
 
-def real_narrow(studio: Studio) -> Face:
+def window_narrow(studio: Studio) -> Face:
     return studio.real("light", NARROW)
 
 
@@ -251,7 +252,7 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     markdown,
     dragged,
 )
-REAL: tuple[Callable[[Studio], Face], ...] = (real_light, real_dark, real_narrow)
+REAL: tuple[Callable[[Studio], Face], ...] = (window_light, window_dark, window_narrow)
 
 
 def main() -> None:
