@@ -32,7 +32,7 @@ from app.ui.shell import DRAWER_UP_TO, Shell
 from app.ui.sidebar import Entry
 from app.ui.state import Answering, Dead, LoadingModel, Ready, Starting, State
 from app.ui.theme import Theme
-from app.ui.wording import model_lines, speed, waits_for
+from app.ui.wording import model_lines, remarks, speed, waits_for
 
 TICK_MS = 500
 ACTIONS = {RESTART: "Restart engine", CHOOSE_MODEL: "Open model folder…", AGAIN: "Answer again"}
@@ -137,7 +137,7 @@ class MainWindow(QMainWindow):
         now = time.monotonic()
         self.empty.show_state(state, now)
         self.transcript.set_waits_for(waits_for(state, now))
-        self.sidebar.show_model(*model_lines(state, self.settings, now))
+        self.sidebar.show_model(*model_lines(state, self.settings, now), remarks(state))
         busy = isinstance(state, LoadingModel | Answering)
         if busy != self._tick.isActive():
             self._tick.start() if busy else self._tick.stop()

@@ -72,6 +72,7 @@ class Sidebar(QFrame):
         self.list.setItemDelegate(self._rows)
         self.list.currentItemChanged.connect(self._on_current_item_changed)
         self.model, self.precision, self.device = ElidedLabel(), ElidedLabel(), ElidedLabel()
+        self.remarks = QLabel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 16, 12, 14)
         layout.setSpacing(12)
@@ -105,6 +106,11 @@ class Sidebar(QFrame):
             label.setObjectName("figures")
             label.setFont(look.figure_font(look.QUIET_SIZE - 0.5))
             lines.addWidget(label)
+        self.remarks.setObjectName("remarks")
+        self.remarks.setTextFormat(Qt.TextFormat.PlainText)
+        self.remarks.setFont(look.figure_font(look.QUIET_SIZE - 0.5))
+        self.remarks.setWordWrap(True)
+        lines.addWidget(self.remarks)
         return foot
 
     def show_entries(self, entries: list[Entry], current: str) -> None:
@@ -129,8 +135,10 @@ class Sidebar(QFrame):
                 self.list.setCurrentItem(row)
         self.list.blockSignals(False)
 
-    def show_model(self, name: str, precision: str, device: str) -> None:
-        """Say which model runs where, or what is happening to it."""
+    def show_model(self, name: str, precision: str, device: str, remarks: str = "") -> None:
+        """Say which model runs where, or what is happening to it, and what is worth knowing, such as a slow path."""
+        self.remarks.setText(remarks)
+        self.remarks.setVisible(bool(remarks))
         for label, words in ((self.model, name), (self.precision, precision), (self.device, device)):
             label.setText(words)
             label.setToolTip(plain_tip(words))

@@ -36,6 +36,11 @@ def waits_for(state: State, now: float) -> str:
             return ""
 
 
+def remarks(state: State) -> str:
+    """What the engine remarked on the loaded model, such as why it is slow here."""
+    return " ".join(state.model.notes) if isinstance(state, Ready | Answering) else ""
+
+
 def model_lines(state: State, settings: Settings, now: float) -> tuple[str, str, str]:
     """Name, precision, and device or what is happening."""
     match state:

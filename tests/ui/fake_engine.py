@@ -1,6 +1,6 @@
 """An engine without a model, for the window's tests and pictures: what it does is named by the words of the question.
 
-    python -m tests.ui.fake_engine [--pace SECONDS] [--loading | --no-model | --demo]
+    python -m tests.ui.fake_engine [--pace SECONDS] [--loading | --no-model | --demo | --slow]
 
 "story" writes a long one, "table", "code" and "list" what they say, "crash" ends the process in the middle, "hang"
 falls silent, "context" and "broken" fail, "read" takes its time with the prompt, "trap" writes markdown that wants to
@@ -45,6 +45,7 @@ from app.protocol import (
 )
 
 GIB = 2**30
+SLOW = "Quantized weights are expanded again for every token, which is slow."
 MODEL = ModelInfo(
     name="Qwen3.5-27B",
     path="/models/qwen",
@@ -292,8 +293,12 @@ def main() -> None:
     arguments.add_argument("--loading", action="store_true")
     arguments.add_argument("--no-model", action="store_true")
     arguments.add_argument("--demo", action="store_true")
+    arguments.add_argument("--slow", action="store_true")
     given = arguments.parse_args()
-    FakeEngine(given.pace, given.loading, given.no_model, given.demo).serve()
+    engine = FakeEngine(given.pace, given.loading, given.no_model, given.demo)
+    if given.slow:
+        engine.model = replace(MODEL, notes=(SLOW,))
+    engine.serve()
 
 
 if __name__ == "__main__":

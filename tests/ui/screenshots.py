@@ -220,6 +220,12 @@ def dragged(studio: Studio) -> Face:
     return face
 
 
+def slow_path(studio: Studio) -> Face:
+    face = studio.face("light", WIDE, "--slow")
+    until(lambda: face.ready)
+    return face
+
+
 def window_light(studio: Studio) -> Face:
     return studio.real("light", WIDE)
 
@@ -251,6 +257,7 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     refused,
     markdown,
     dragged,
+    slow_path,
 )
 REAL: tuple[Callable[[Studio], Face], ...] = (window_light, window_dark, window_narrow)
 

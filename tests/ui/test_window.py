@@ -294,3 +294,11 @@ def test_a_picture_alone_is_a_message(window: MainWindow, tmp_path: Path) -> Non
     window.session.submit()  # while it is still being read: it is sent as soon as it is
     until(lambda: over(window))
     assert newest(window).text == "I see 1 of them: cat.png."
+
+
+def test_a_slow_path_is_said_beside_the_model(new_face: FaceMaker, face: Face) -> None:
+    slow = new_face("--slow").window.sidebar
+    until(lambda: slow.remarks.text().startswith("Quantized weights"))
+    assert slow.remarks.isVisible()
+    until(lambda: face.ready)
+    assert not face.window.sidebar.remarks.isVisible()
