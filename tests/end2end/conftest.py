@@ -13,6 +13,8 @@ from app.programs import program
 from app.ui.application import Face, prepare
 from tests.end2end.person import Person
 
+if not os.environ.get("DISPLAY"):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 PICTURES = Path(os.environ.get("PARLEY_SCREENSHOTS", Path(__file__).resolve().parents[2] / "build" / "screenshots"))
 
 

@@ -11,13 +11,8 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 
-from app import paths
 from tests.end2end.person import Person
 from tests.media.corpus import moving_square, save_clip, shape
-
-pytestmark = pytest.mark.skipif(
-    not (paths.demo_model_dir() / "config.json").exists(), reason="this checkout has no demo model"
-)
 
 
 @pytest.fixture

@@ -8,12 +8,8 @@ from typing import Any
 
 import pytest
 
-from app import paths
 from tests.media.corpus import moving_square, save_clip, shape
 
-pytestmark = pytest.mark.skipif(
-    not (paths.demo_model_dir() / "config.json").exists(), reason="this checkout has no demo model"
-)
 ROOT = Path(__file__).resolve().parents[2]
 
 

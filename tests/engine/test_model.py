@@ -38,7 +38,9 @@ def step(model: LoadedModel, token: int, state: Any) -> Tensor:
     return model.forward(model.embed(torch.tensor([token])), positions, state)
 
 
-def compare_greedy(model: LoadedModel, reference: Any, folder: Path, prompt: Prompt, count: int) -> None:
+def compare_greedy(
+    model: LoadedModel, reference: Any, folder: Path, prompt: Prompt, count: int, *, tolerance: float = TOLERANCE
+) -> None:
     """Generate greedily; transformers recomputes everything for every token and must see the same logits and choose
     the same token wherever its two best are further apart than the error."""
     logits, state = run(model, prompt)
@@ -46,9 +48,9 @@ def compare_greedy(model: LoadedModel, reference: Any, folder: Path, prompt: Pro
     decided = 0
     for _ in range(count):
         wanted = reference_logits(reference, model, folder, prompt, generated)
-        assert (logits - wanted).abs().max() < TOLERANCE
+        assert (logits - wanted).abs().max() < tolerance
         best = wanted.topk(2)
-        if best.values[0] - best.values[1] > 2 * TOLERANCE:
+        if best.values[0] - best.values[1] > 2 * tolerance:
             assert int(logits.argmax()) == int(best.indices[0])
             decided += 1
         generated.append(int(logits.argmax()))
