@@ -54,7 +54,8 @@ class LoadedModel(Protocol):
 
 
 def open_model(folder: Path, device: DeviceChoice, backend: Backend, progress: Progress) -> LoadedModel:
-    """Load the model in a folder. `progress(stage, done bytes, total bytes)` is called before and after every tensor.
+    """Load the model in a folder. `progress(stage, done bytes, total bytes)` is called for every tensor, and within
+    large ones.
 
     Raises `CheckpointError`, `DeviceError`, `NotEnoughMemoryError`, or what `progress` raises.
     """
@@ -138,14 +139,24 @@ class _Loader:
 
     def _plain(self, full: str, dtype: torch.dtype) -> Tensor:
         # A copy, so that nothing stays mapped: a file that changes under a mapping would end the process.
-        tensor = self.checkpoint.plain(full, self.device).to(dtype, copy=self.device.type == "cpu")
+        shards = self.checkpoint.shards
+        tensor = torch.empty(shards[full].shape, dtype=dtype, device=self.device)
+        for begin, block in shards.blocks(full, self.device):
+            if block.shape == tensor.shape:
+                tensor.copy_(block)
+            else:
+                tensor[begin : begin + len(block)].copy_(block)
+                self._report((begin + len(block)) * shards[full].nbytes // tensor.shape[0])
         self.held += tensor.nbytes
         self._count(full)
         return tensor
 
     def _count(self, name: str) -> None:
         self.done += self.checkpoint.stored_bytes(name)
-        self.progress("Loading the weights", min(self.done, self.total), self.total)
+        self._report(0)
+
+    def _report(self, more: int) -> None:
+        self.progress("Loading the weights", min(self.done + more, self.total), self.total)
 
 
 def _stored_bytes(checkpoint: Checkpoint) -> int:

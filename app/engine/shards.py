@@ -22,6 +22,8 @@ from app.engine.errors import CheckpointError
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _HEADER_LIMIT = 100 * 2**20
+BLOCK = 64 * 2**20
+"""Bytes that even a slow disk or a network folder gives within a few seconds."""
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -65,17 +67,38 @@ class Shards:
     def read(self, name: str, device: torch.device) -> Tensor:
         """The tensor's values on a device, in the element type of the file. Raises `CheckpointError` if the file is
         the reason that it fails; what torch raises is the device's or the memory's fault and passes."""
-        entry = self._entries[name]
-        key = (entry.shard, str(device))
         try:
-            if key not in self._open:
-                self._open[key] = safe_open(entry.shard, framework="pt", device=str(device))
-            tensor: Tensor = self._open[key].get_tensor(name)
+            tensor: Tensor = self._file(name, device).get_tensor(name)
         except (OSError, ValueError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{name} cannot be read from {entry.shard.name}; download that file again."
-            ) from error
+            raise self._unreadable(name) from error
         return tensor
+
+    def blocks(self, name: str, device: torch.device) -> Iterator[tuple[int, Tensor]]:
+        """The tensor in blocks of rows of at most `BLOCK` bytes, each with its first row: what reads a large tensor
+        this way can report in between. Raises as `read` does."""
+        entry = self._entries[name]
+        if entry.nbytes <= BLOCK:
+            yield 0, self.read(name, device)
+            return
+        rows = max(1, BLOCK * entry.shape[0] // entry.nbytes)
+        for begin in range(0, entry.shape[0], rows):
+            try:
+                block: Tensor = self._file(name, device).get_slice(name)[begin : begin + rows]
+            except (OSError, ValueError, SafetensorError) as error:
+                raise self._unreadable(name) from error
+            yield begin, block
+
+    def _file(self, name: str, device: torch.device) -> Any:
+        shard = self._entries[name].shard
+        key = (shard, str(device))
+        if key not in self._open:
+            self._open[key] = safe_open(shard, framework="pt", device=str(device))
+        return self._open[key]
+
+    def _unreadable(self, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"{name} cannot be read from {self._entries[name].shard.name}; download that file again."
+        )
 
     def close(self) -> None:
         """Let go of every file."""

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.engine import load
+from app.engine import load, shards
 from app.engine.errors import CheckpointError, DeviceError, NotEnoughMemoryError
 from app.engine.load import open_model
+from app.engine.rope import prompt_positions
 from tests.checkpoints import Made
 from tests.engine.conftest import no_progress
 
@@ -22,6 +23,22 @@ def test_progress_counts_every_byte(made: Made) -> None:
     assert done[-1] == seen[-1][2] > 1_000_000
     assert len(done) > 80
     assert model.weight_bytes > model.vision_bytes > 0
+
+
+def test_large_tensors_are_read_and_reported_in_blocks(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    before: list[int] = []
+    done: list[int] = []
+    whole = open_model(made.folder, "cpu", "parley", lambda _stage, read, _total: before.append(read))
+    monkeypatch.setattr(shards, "BLOCK", 10_000)
+    pieces = open_model(made.folder, "cpu", "parley", lambda _stage, read, _total: done.append(read))
+    assert done == sorted(done)
+    assert done[-1] == before[-1]
+    assert len(done) > len(before) + 10
+    ids = torch.arange(20)
+    assert torch.equal(whole.embed(ids), pieces.embed(ids))
+    positions, _ = prompt_positions(20, [], 2)
+    logits = [model.forward(model.embed(ids), positions, model.new_state(20)) for model in (whole, pieces)]
+    assert torch.equal(*logits)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA: the choice is granted")
