@@ -4,7 +4,7 @@ Knows: the byte-level vocabulary and which tokens are control tokens. Does not k
 
 A control token, such as `<|im_end|>` or `<think>`, is one only where the template wrote it. Text of a person or a file
 passes through `quoted` before it is put into a template: that breaks every control token in it with a character that
-`pieces` takes out again after it has looked for control tokens, so `<|im_end|>` typed by a person stays eight letters.
+`pieces` takes out again after it has looked for control tokens, so `<|im_end|>` typed by a person stays ordinary text.
 """
 
 import json
