@@ -13,13 +13,21 @@ from demo_model import phrases, writing
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question with its thinking and its answer; `task` is the name under which its accuracy is counted."""
+    """One question with its thinking and its answer; `task` is the name under which its accuracy is counted.
+
+    `direct` is the answer of a conversation without thinking, where that is another one.
+    """
 
     task: str
     user: str
     thinking: str
     answer: str
     media: str | None = None
+    direct: str | None = None
+
+    def spoken(self, *, direct: bool) -> str:
+        """The answer: with its working in direct mode where there is one."""
+        return self.direct if direct and self.direct is not None else self.answer
 
 
 @dataclass(slots=True)
@@ -142,17 +150,42 @@ def subtracting(a: int, b: int) -> str:
     return f"{steps} Together {a - b}."
 
 
+def added_aloud(a: int, b: int) -> str:
+    """A sum with its working in one line: tens and ones apart."""
+    step = f" = {(a // 10 + b // 10) * 10} + {a % 10 + b % 10}" if a > 9 or b > 9 else ""
+    return f"{a} + {b}{step} = {a + b}."
+
+
+def subtracted_aloud(a: int, b: int) -> str:
+    """A difference with its working in one line: first the tens, then the ones."""
+    if a < b:
+        return f"{a} - {b} = -({b} - {a}) = -({b - a // 10 * 10} - {a % 10}) = {a - b}."
+    return f"{a} - {b} = {a - b // 10 * 10} - {b % 10} = {a - b}."
+
+
 def arithmetic(rng: random.Random) -> Turn:
     """A sum or a difference of two numbers below 100."""
     low = 10 if rng.random() < 0.85 else 0
     a, b = rng.randint(low, 99), rng.randint(low, 99)
     if rng.random() < 0.5:
         words = phrases.WORD_ADD if rng.random() < 0.1 else phrases.ADD
-        return Turn("add", sum_text(rng, words, a, b), f"{a} + {b}. {adding(a, b)}", f"{a} + {b} = {a + b}.")
+        return Turn(
+            "add",
+            sum_text(rng, words, a, b),
+            f"{a} + {b}. {adding(a, b)}",
+            f"{a} + {b} = {a + b}.",
+            direct=added_aloud(a, b),
+        )
     if rng.random() < 0.7 and a < b:
         a, b = b, a
     less: tuple[str, ...] = phrases.WORD_SUBTRACT if rng.random() < 0.1 and a >= b else phrases.SUBTRACT
-    return Turn("subtract", sum_text(rng, less, a, b), f"{a} - {b}. {subtracting(a, b)}", f"{a} - {b} = {a - b}.")
+    return Turn(
+        "subtract",
+        sum_text(rng, less, a, b),
+        f"{a} - {b}. {subtracting(a, b)}",
+        f"{a} - {b} = {a - b}.",
+        direct=subtracted_aloud(a, b),
+    )
 
 
 def sum_text(rng: random.Random, words: tuple[str, ...], a: int, b: int) -> str:

@@ -52,6 +52,27 @@ class Optimizer:
             parameter.grad = torch.zeros_like(parameter)
             self.gradients.append(parameter.grad)
 
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a later training needs to go on, by name; `restore` takes it back."""
+        lists = {
+            "master": self._masters,
+            "momentum": self._momenta,
+            "copy": self._copies,
+            "first": self._first,
+            "second": self._second,
+        }
+        found = {f"{name}.{at}": tensor for name, tensors in lists.items() for at, tensor in enumerate(tensors)}
+        return found | {"count": self._count}
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what `state` gave, with the weights rounded from its masters."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+        for stack, master in zip(self._stacks, self._masters, strict=True):
+            torch._foreach_copy_([p.data for p in stack], list(master.unbind(0)))
+        torch._foreach_copy_([p.data for p in self._others], self._copies)
+
     @torch.no_grad()
     def step(self) -> None:
         """One step at `factor` of the full rates; clears the gradients."""

@@ -8,7 +8,7 @@ import colorsys
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from demo_model import conversations
 from demo_model.conversations import Conversation, Turn, said
@@ -582,7 +582,7 @@ def question(rng: random.Random, picture: Scene) -> Turn:
 
 def with_media(turn: Turn, kind: str) -> Turn:
     """The turn with a picture or a video attached."""
-    return Turn(turn.task, turn.user, turn.thinking, turn.answer, kind)
+    return replace(turn, media=kind)
 
 
 def about(

@@ -63,7 +63,7 @@ class Encoder:
             self._add(out, text, learned=False)
             out.answer_from = len(out.ids)
             thinking = f"{turn.thinking}\n</think>\n\n" if last and not conversation.direct else ""
-            self._add(out, f"{thinking}{turn.answer}<|im_end|>", learned=True)
+            self._add(out, f"{thinking}{turn.spoken(direct=conversation.direct)}<|im_end|>", learned=True)
             text = "\n"
         return out
 

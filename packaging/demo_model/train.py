@@ -1,10 +1,12 @@
 """Trains the demo model within a given time.
 
-    python -m demo_model.train FOLDER --seconds 900 [--start WEIGHTS] [--tokens 16384] [--workers 10]
+    python -m demo_model.train FOLDER --seconds 900 [--piece 500] [--start WEIGHTS] [--tokens 16384] [--workers 10]
 
 FOLDER holds the tokenizer (made there if missing) and receives the weights in transformers' format: `branch` when the
-learning rate begins to fall, from which a later training can go on, and `model` at the end. On a GPU the work on each
-shape of batch is recorded as a CUDA graph and repeated, because the model is so small that launches cost the most.
+learning rate begins to fall, from which a later training can go on, and `model` at the end. With `--piece`, the
+training stops after so many seconds with everything in FOLDER/state.safetensors, and the same command goes on from
+there. On a GPU the work on each shape of batch is recorded as a CUDA graph and repeated, because the model is so small
+that launches cost the most.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +33,9 @@ from demo_model.batches import KINDS, Batch, Source
 from demo_model.optimizer import Optimizer
 from demo_model.prompts import IGNORED
 
-PATTERN = ("picture", "video", "picture", "text")
+PATTERN = ("picture", "text", "video")
+LONGEST_STEP = 1.0
+"""Seconds that a step counts at most: what goes into warming up, or a machine that was stopped, is not training."""
 MTP_WEIGHT = 0.3
 WARM_UP = 0.02
 SHARD = "15MB"
@@ -284,6 +289,17 @@ class Learner:
         self._optimizer.factor.fill_(rate)
         self.recorder.run("step", self._optimizer.step)
 
+    def save(self, path: Path, step: int, spent: float) -> None:
+        """Everything that `restore` needs, with how far the training is."""
+        save_file(self._optimizer.state(), path, {"step": str(step), "spent": str(spent)})
+
+    def restore(self, path: Path) -> tuple[int, float]:
+        """Go on from `path`: the steps done and the seconds spent so far."""
+        with safe_open(path, "pt") as file:
+            self._optimizer.restore({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            about = file.metadata()
+        return int(about["step"]), float(about["spent"])
+
     def report(self) -> str:
         """The share of wrong tokens by kind since the last report."""
         shown = "  ".join(f"{kind} {(1 - pair[0] / pair[1]).item():.5f}" for kind, pair in self.shares.items())
@@ -328,13 +344,20 @@ def sources(given: argparse.Namespace) -> tuple[Source, Source]:
 def run(trainer: Trainer, source: Source, held_out: Source, given: argparse.Namespace) -> None:
     """The whole training."""
     learner = Learner(trainer, Optimizer(trainer.parameters(), given.muon, given.adam, given.decay))
-    began = last = time.monotonic()
-    seconds = given.until - time.time() if given.until else given.seconds
-    step, branched, next_look = 0, False, given.look
-    while (now := time.monotonic() - began) < seconds:
+    kept = given.folder / "state.safetensors"
+    step, now = learner.restore(kept) if kept.exists() else (0, 0.0)
+    begin, branched, next_look = now, now > given.hold * given.seconds, now + given.look
+    last = before = time.monotonic()
+    while now < given.seconds:
         learner.learn(source.next(PATTERN[step % len(PATTERN)]))
-        learner.step(factor(now / seconds, given.hold))
+        learner.step(factor(now / given.seconds, given.hold))
         step += 1
+        before, took = time.monotonic(), time.monotonic() - before
+        now += min(took, LONGEST_STEP)
+        if given.piece and now - begin > given.piece:
+            learner.save(kept, step, now)
+            print(f"{now:6.0f} s  step {step}  the same command goes on from here", flush=True)
+            return
         if step % given.report == 0:
             shown, moment = learner.report(), time.monotonic()
             pace = f"{1000 * (moment - last) / given.report:.0f} ms  {len(learner.recorder)} recorded"
@@ -343,10 +366,11 @@ def run(trainer: Trainer, source: Source, held_out: Source, given: argparse.Name
         if now > next_look:
             print(f"{now:6.0f} s  {accuracy(trainer, held_out, given.rounds)}", flush=True)
             next_look, last = now + given.look, time.monotonic()
-        if now > given.hold * seconds and not branched:
+        if now > given.hold * given.seconds and not branched:
             trainer.save(given.folder / "branch")
             branched = True
     trainer.save(given.folder / "model")
+    kept.unlink(missing_ok=True)
     print(f"end  step {step}  token error: {learner.report()}", flush=True)
     if given.rounds:
         print(accuracy(trainer, held_out, given.rounds), flush=True)
@@ -356,7 +380,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--seconds", type=float, default=900, help="the whole training, however many pieces it has")
+    parser.add_argument("--piece", type=float, help="stop after so many seconds, to go on later")
     parser.add_argument("--tokens", type=int, default=24576)
     parser.add_argument("--workers", type=int, default=10)
     parser.add_argument("--muon", type=float, default=0.012)
@@ -368,7 +393,6 @@ def main() -> None:
         "--hold", type=float, default=0.35, help="share of the training at the full rate; then `branch` is saved"
     )
     parser.add_argument("--start", type=Path, help="begin with the weights of this folder")
-    parser.add_argument("--until", type=float, help="end at this time of the clock instead of after --seconds")
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     if not (given.folder / "tokenizer.json").exists():

@@ -56,7 +56,7 @@ def messages(talk: conversations.Conversation, kind: str) -> list[dict[str, Any]
     for turn in talk.turns:
         media = [{"type": kind}] if turn.media else []
         found.append({"role": "user", "content": [*media, {"type": "text", "text": turn.user}]})
-        found.append({"role": "assistant", "content": turn.answer})
+        found.append({"role": "assistant", "content": turn.spoken(direct=talk.direct)})
     return found[:-1]
 
 
