@@ -5,7 +5,7 @@ In the order in which the field applies them, on logits z of the valid ids:
 1. presence penalty p (OpenAI's): z_i ← z_i − p for every id i generated before, once however often; the prompt does
    not count.
 2. temperature T: z ← z / T. T = 0 takes the largest z, of equal ones the smallest id.
-3. top-k: keep the k largest z, and what equals the least of them; 0 keeps all.
+3. top-k: keep the k largest z, of equal ones those with the smallest ids; 0 keeps all.
 4. top-p: with q = softmax(z) of what is left, largest first, keep the ids before which less than P is summed up.
 5. min-p: keep ids with q_i ≥ m · max q.
 6. draw from the softmax of what is left: with u uniform in [0, 1), the first id at which the cumulated q exceeds u.
@@ -14,6 +14,7 @@ Every draw takes exactly one u from a generator of the seed, so the same logits 
 device.
 """
 
+import math
 import secrets
 
 import torch
@@ -22,6 +23,8 @@ from torch import Tensor
 from app.protocol import Sampling
 
 _SEEDS = 2**63
+_SPARE = 24
+"""How many logits beyond the k largest are looked at, because equal ones come in no order."""
 
 
 class NotFiniteError(Exception):
@@ -63,26 +66,25 @@ class Sampler:
         return self._penalties
 
     def _greedy(self, row: Tensor) -> int:
-        best = row.max()
-        if not torch.isfinite(best):
+        best, index = torch.stack((row.max().double(), row.argmax().double())).tolist()
+        if not math.isfinite(best):
             raise NotFiniteError
-        return int((row == best).nonzero()[0])
+        return int(index)
 
     def _candidates(self, row: Tensor) -> tuple[Tensor, Tensor]:
         """The k largest logits, fp64 on the CPU and largest first (of equal ones the smaller id first), and their ids.
 
-        Only they leave the device: the temperature, a positive factor, does not change which they are.
+        Only they and some more for equal ones leave the device, in one step: the temperature, a positive factor, does
+        not change which they are.
         """
-        if 0 < self._sampling.top_k < row.shape[0]:
-            largest = row.topk(self._sampling.top_k).values
-            ids = (row >= largest[-1]).nonzero().squeeze(1)
-        else:
-            largest, ids = row.max().unsqueeze(0), torch.arange(row.shape[0], device=row.device)
-        if not torch.isfinite(largest[0]):
+        count = self._sampling.top_k or row.shape[0]
+        values, ids = row.topk(min(count + _SPARE, row.shape[0]))
+        values, ids = torch.stack((values.double(), ids.double())).cpu()
+        if not torch.isfinite(values[0]):
             raise NotFiniteError
-        values = row[ids].cpu().double()
-        order = values.argsort(descending=True, stable=True)
-        return values[order], ids.cpu()[order]
+        by_id = ids.argsort()
+        order = by_id[values[by_id].argsort(descending=True, stable=True)][:count]
+        return values[order], ids[order].long()
 
     def _draw(self, values: Tensor) -> int:
         """The rank of the chosen one among logits that come largest first."""

@@ -7,15 +7,16 @@
 //   gather   the shares joined in fixed order, times the gate
 //
 // Bytes (the floor): every key and value once, 2 · 2 · kv heads · 256 bytes a token of context.
-// A block reads keys once for its GROUP query heads; a warp takes four keys at a time, a lane 8 of the 256 channels.
+// A block reads keys once for its GROUP query heads, which are the rows of tensor-core products: at most 8 of them.
 #include "device.cuh"
 
 #ifndef GROUP
 #define GROUP 6
 #endif
 #define WIDTH 256
-#define KEYS 4    // at once in a warp
+#define KEYS 16  // at once in a warp
 #define WARPS 8
+#define SUM_STRIDE (WIDTH + 8)  // floats of a head's sum in shared memory; no two lanes write to one bank
 
 // cursor: how many tokens are in the cache, and the position at which the next stands.
 struct Share {
@@ -28,9 +29,11 @@ struct Share {
 
 // grid heads + kv heads, 256 threads. mixed bf16: for each head [query 256 | gate 256], then keys, then values.
 extern "C" __global__ void __launch_bounds__(256) rotate(
-    const u16* __restrict__ mixed, const float* __restrict__ q_weight, const float* __restrict__ k_weight, float eps,
-    const float* __restrict__ frequencies, int rotary, const int* __restrict__ cursor, u16* q, u16* keys, u16* values,
-    int heads, int capacity) {
+    const u16* mixed, const float* __restrict__ q_weight, const float* __restrict__ k_weight, float eps,
+    const float* __restrict__ frequencies, int rotary, const int* cursor, u16* q, u16* keys, u16* values, int heads,
+    int capacity) {
+    let_next_start();
+    wait_for_previous();
     __shared__ float spare[32], normed[WIDTH];
     const int head = blockIdx.x, kv_heads = gridDim.x - heads, channel = threadIdx.x;
     const bool is_query = head < heads;
@@ -57,107 +60,129 @@ extern "C" __global__ void __launch_bounds__(256) rotate(
     }
 }
 
-__device__ inline void unpack(const uint4& from, float (&to)[8]) {
-    to[0] = low_to_float(from.x), to[1] = high_to_float(from.x), to[2] = low_to_float(from.y);
-    to[3] = high_to_float(from.y), to[4] = low_to_float(from.z), to[5] = high_to_float(from.z);
-    to[6] = low_to_float(from.w), to[7] = high_to_float(from.w);
+// The first numbers, and the second ones, of two pairs of bf16.
+__device__ inline u32 both_low(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
+__device__ inline u32 both_high(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
+
+// sum[8 × 8] += A[8 × 16] · B[16 × 8]: the upper half of `multiply_tiles`, the lower rows being zero.
+__device__ inline void multiply_half(float (&sum)[2], u32 a0, u32 a2, u32 b0, u32 b1) {
+    float all[4] = {sum[0], sum[1], 0.0f, 0.0f};
+    multiply_tiles(all, a0, 0u, a2, 0u, b0, b1);
+    sum[0] = all[0];
+    sum[1] = all[1];
 }
 
 // grid (splits, kv heads), 256 threads. shares [splits][heads][256] fp32: Σ 2^(s − peak) v; peaks [splits][heads][2]:
 // the peak and Σ 2^(s − peak), for scores s = q·k / √256 · log₂e.
+// A warp takes 16 keys at a time. Lane 4g + t holds, of head g: the queries' channels 32p + 8t …+7 (piece p), the scores
+// of keys 2t, 2t + 1 and 2t + 8, 2t + 9, and of the sum channels 64b + 8n + e for n = 2t, 2t + 1.
 extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
-    const u16* __restrict__ q, const u16* __restrict__ keys, const u16* __restrict__ values,
-    const int* __restrict__ cursor, float* __restrict__ shares, float* __restrict__ peaks, int capacity) {
-    const int length = cursor[0] + 1, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const u16* q, const u16* keys, const u16* values, const int* cursor, float* shares, float* peaks, int capacity) {
+    SHARED_POOL(pool);
+    let_next_start();
+    wait_for_previous();
+    const int length = cursor[0] + 1, lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
     const Share share(length, gridDim.x);
     const int begin = blockIdx.x * share.keys, end = min(begin + share.keys, length);
     if (begin >= length) return;
     const long long row = static_cast<long long>(blockIdx.y) * capacity;
-    const uint4* key_rows = reinterpret_cast<const uint4*>(keys) + row * 32 + lane;
-    const uint4* value_rows = reinterpret_cast<const uint4*>(values) + row * 32 + lane;
+    const uint4* key_rows = reinterpret_cast<const uint4*>(keys) + row * 32 + t;
+    const uint4* value_rows = reinterpret_cast<const uint4*>(values) + row * 32 + g;
 
-    float query[GROUP][8], total[GROUP][8], peak[GROUP], weight[GROUP];
+    uint4 query[8];
+    float total[32][2], peak = MINUS_INFINITY, weight = 0.0f;
 #pragma unroll
-    for (int h = 0; h < GROUP; ++h) {
-        unpack(reinterpret_cast<const uint4*>(q)[(blockIdx.y * GROUP + h) * 32 + lane], query[h]);
-        peak[h] = MINUS_INFINITY;
-        weight[h] = 0.0f;
-#pragma unroll
-        for (int d = 0; d < 8; ++d) {
-            query[h][d] *= 0.0625f * 1.4426950408889634f;
-            total[h][d] = 0.0f;
-        }
+    for (int p = 0; p < 8; ++p) {
+        query[p] = make_uint4(0u, 0u, 0u, 0u);
+        if (g < GROUP) query[p] = reinterpret_cast<const uint4*>(q)[(blockIdx.y * GROUP + g) * 32 + p * 4 + t];
     }
+#pragma unroll
+    for (int i = 0; i < 32; ++i) total[i][0] = total[i][1] = 0.0f;
+
     for (int base = begin + warp * KEYS; base < end; base += WARPS * KEYS) {
-        uint4 k[KEYS], v[KEYS];
+        float score[2][2] = {};
 #pragma unroll
-        for (int i = 0; i < KEYS; ++i) {
-            const long long at = min(base + i, end - 1);
-            k[i] = key_rows[at * 32];
-            v[i] = value_rows[at * 32];
-        }
-        float score[KEYS][GROUP];
+        for (int side = 0; side < 2; ++side) {
+            const uint4* from = key_rows + static_cast<long long>(min(base + side * 8 + g, end - 1)) * 32;
+            uint4 k[8];
 #pragma unroll
-        for (int i = 0; i < KEYS; ++i) {
-            float numbers[8];
-            unpack(k[i], numbers);
+            for (int p = 0; p < 8; ++p) k[p] = from[p * 4];
 #pragma unroll
-            for (int h = 0; h < GROUP; ++h) {
-                float sum = 0.0f;
-#pragma unroll
-                for (int d = 0; d < 8; ++d) sum += query[h][d] * numbers[d];
-                sum = warp_sum(sum);
-                score[i][h] = base + i < end ? sum : MINUS_INFINITY;
+            for (int p = 0; p < 8; ++p) {
+                multiply_half(score[side], query[p].x, query[p].y, k[p].x, k[p].y);
+                multiply_half(score[side], query[p].z, query[p].w, k[p].z, k[p].w);
             }
         }
+        float highest = peak;
 #pragma unroll
-        for (int h = 0; h < GROUP; ++h) {
-            float highest = peak[h];
-#pragma unroll
-            for (int i = 0; i < KEYS; ++i) highest = fmaxf(highest, score[i][h]);
-            const float shrink = exp2f(peak[h] - highest);
-            peak[h] = highest;
-            weight[h] *= shrink;
-#pragma unroll
-            for (int d = 0; d < 8; ++d) total[h][d] *= shrink;
-#pragma unroll
-            for (int i = 0; i < KEYS; ++i) {
-                score[i][h] = exp2f(score[i][h] - highest);
-                weight[h] += score[i][h];
-            }
+        for (int i = 0; i < 4; ++i) {
+            float& mine = score[i / 2][i % 2];
+            mine = base + i / 2 * 8 + 2 * t + i % 2 < end ? mine * (0.0625f * 1.4426950408889634f) : MINUS_INFINITY;
+            highest = fmaxf(highest, mine);
         }
+        highest = fmaxf(highest, from_lane_xor(highest, 1));
+        highest = fmaxf(highest, from_lane_xor(highest, 2));
+        const float shrink = exp2f(peak - highest);
+        peak = highest;
+        const u32 first = to_bf16_pair(exp2f(score[0][0] - highest), exp2f(score[0][1] - highest));
+        const u32 second = to_bf16_pair(exp2f(score[1][0] - highest), exp2f(score[1][1] - highest));
+        weight = weight * shrink + low_to_float(first) + high_to_float(first) + low_to_float(second) +
+                 high_to_float(second);
 #pragma unroll
-        for (int i = 0; i < KEYS; ++i) {
-            float numbers[8];
-            unpack(v[i], numbers);
+        for (int i = 0; i < 32; ++i) {
+            total[i][0] *= shrink;
+            total[i][1] *= shrink;
+        }
+        const uint4* from[4];
 #pragma unroll
-            for (int h = 0; h < GROUP; ++h)
+        for (int i = 0; i < 4; ++i)
+            from[i] = value_rows + static_cast<long long>(min(base + i / 2 * 8 + 2 * t + i % 2, end - 1)) * 32;
 #pragma unroll
-                for (int d = 0; d < 8; ++d) total[h][d] += score[i][h] * numbers[d];
+        for (int b = 0; b < 4; ++b) {
+            const uint4 v[4] = {from[0][b * 8], from[1][b * 8], from[2][b * 8], from[3][b * 8]};
+            multiply_half(total[b * 8 + 0], first, second, both_low(v[0].x, v[1].x), both_low(v[2].x, v[3].x));
+            multiply_half(total[b * 8 + 1], first, second, both_high(v[0].x, v[1].x), both_high(v[2].x, v[3].x));
+            multiply_half(total[b * 8 + 2], first, second, both_low(v[0].y, v[1].y), both_low(v[2].y, v[3].y));
+            multiply_half(total[b * 8 + 3], first, second, both_high(v[0].y, v[1].y), both_high(v[2].y, v[3].y));
+            multiply_half(total[b * 8 + 4], first, second, both_low(v[0].z, v[1].z), both_low(v[2].z, v[3].z));
+            multiply_half(total[b * 8 + 5], first, second, both_high(v[0].z, v[1].z), both_high(v[2].z, v[3].z));
+            multiply_half(total[b * 8 + 6], first, second, both_low(v[0].w, v[1].w), both_low(v[2].w, v[3].w));
+            multiply_half(total[b * 8 + 7], first, second, both_high(v[0].w, v[1].w), both_high(v[2].w, v[3].w));
         }
     }
-    __shared__ float of_warps[WARPS][WIDTH], warp_peaks[WARPS], warp_weights[WARPS];
-    const int heads = gridDim.y * GROUP;
+    weight += from_lane_xor(weight, 1);
+    weight += from_lane_xor(weight, 2);
+
+    // The warps' sums are joined in fixed order. In shared memory a head's channel 64b + 8n + e lies at 64b + 8e + n.
+    __shared__ float warp_peaks[WARPS][8], warp_weights[WARPS][8];
+    float* of_warps = reinterpret_cast<float*>(pool);
+    if (g < GROUP) {
+        float* to = of_warps + (warp * GROUP + g) * SUM_STRIDE + 2 * t;
+#pragma unroll
+        for (int i = 0; i < 32; ++i) {
+            to[i * 8] = total[i][0];
+            to[i * 8 + 1] = total[i][1];
+        }
+        if (t == 0) {
+            warp_peaks[warp][g] = peak;
+            warp_weights[warp][g] = weight;
+        }
+    }
+    __syncthreads();
+    const int channel = threadIdx.x, heads = gridDim.y * GROUP;
+    const int at = channel / 64 * 64 + channel % 8 * 8 + channel / 8 % 8;
 #pragma unroll
     for (int h = 0; h < GROUP; ++h) {
-        __syncthreads();
-#pragma unroll
-        for (int d = 0; d < 8; ++d) of_warps[warp][lane * 8 + d] = total[h][d];
-        if (lane == 0) {
-            warp_peaks[warp] = peak[h];
-            warp_weights[warp] = weight[h];
-        }
-        __syncthreads();
-        float highest = warp_peaks[0], sum = 0.0f, weights = 0.0f;
-        for (int w = 1; w < WARPS; ++w) highest = fmaxf(highest, warp_peaks[w]);
+        float highest = warp_peaks[0][h], sum = 0.0f, weights = 0.0f;
+        for (int w = 1; w < WARPS; ++w) highest = fmaxf(highest, warp_peaks[w][h]);
         for (int w = 0; w < WARPS; ++w) {
-            const float shrink = exp2f(warp_peaks[w] - highest);
-            sum += shrink * of_warps[w][threadIdx.x];
-            weights += shrink * warp_weights[w];
+            const float shrink = exp2f(warp_peaks[w][h] - highest);
+            sum += shrink * of_warps[(w * GROUP + h) * SUM_STRIDE + at];
+            weights += shrink * warp_weights[w][h];
         }
         const long long place = static_cast<long long>(blockIdx.x) * heads + blockIdx.y * GROUP + h;
-        shares[place * WIDTH + threadIdx.x] = sum;
-        if (threadIdx.x == 0) {
+        shares[place * WIDTH + channel] = sum;
+        if (channel == 0) {
             peaks[place * 2] = highest;
             peaks[place * 2 + 1] = weights;
         }
@@ -166,8 +191,9 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
 
 // grid heads, 256 threads: y [heads][256] bf16.
 extern "C" __global__ void __launch_bounds__(256) gather(
-    const float* __restrict__ shares, const float* __restrict__ peaks, const u16* __restrict__ mixed,
-    const int* __restrict__ cursor, u16* y, int splits) {
+    const float* shares, const float* peaks, const u16* mixed, const int* cursor, u16* y, int splits) {
+    let_next_start();
+    wait_for_previous();
     const int head = blockIdx.x, heads = gridDim.x, channel = threadIdx.x;
     const Share share(cursor[0] + 1, splits);
     float highest = MINUS_INFINITY, sum = 0.0f, weights = 0.0f;

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from app.engine.kernels.decode import attention_bytes
 from app.engine.kernels.linear import (
     THREADS,
     TiledLinear,
@@ -168,7 +169,7 @@ def attention(kernels: Kernels, generator: torch.Generator, kv_heads: int, group
         (heads + kv_heads, 1), 256, 0,
         mixed, q_weight, k_weight, 1e-6, frequencies, 64, cursor, q, keys, values, heads, capacity,
     )  # fmt: skip
-    kernels["attend"]((splits, kv_heads), 256, 0, q, keys, values, cursor, shares, peaks, capacity)
+    kernels["attend"]((splits, kv_heads), 256, attention_bytes(group), q, keys, values, cursor, shares, peaks, capacity)
     kernels["gather"]((heads, 1), 256, 0, shares, peaks, mixed, cursor, y, splits)
 
     query, gate = mixed[: 512 * heads].double().view(heads, 2, 256).unbind(1)

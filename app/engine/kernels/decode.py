@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from app.engine.cache import TensorState
+from app.engine.config import TextConfig
 from app.engine.kernels.linear import (
     THREADS,
     Tiled,
@@ -31,6 +32,12 @@ from app.engine.quantized import DenseLinear, Eora, Linear, PackedWeight, Quanti
 Step = Callable[[], None]
 
 _MOST_SPLITS = 4
+_MOST_SHARING = 8
+
+
+def attention_bytes(sharing: int) -> int:
+    """Shared memory of `attend` with so many query heads to a key head: the sums of eight warps."""
+    return 8 * sharing * (256 + 8) * 4
 
 
 class PackedLayer:
@@ -83,22 +90,30 @@ def _views(kernels: Kernels, tiled: Tiled, parts: list[tuple[PackedWeight, Eora 
     return views
 
 
+def require_fit(config: TextConfig, dtype: torch.dtype) -> None:
+    """Raises `UnsuitableError` for a model whose heads the kernels do not fit."""
+    heads = (config.head_dim, config.linear_key_dim, config.linear_value_dim, config.conv_kernel)
+    if heads != (256, 128, 128, 4) or dtype != torch.bfloat16 or config.linear_value_heads % 4:
+        raise UnsuitableError(f"heads of {heads}")
+    if config.heads // config.kv_heads > _MOST_SHARING:
+        raise UnsuitableError(f"{config.heads // config.kv_heads} query heads to a key head")
+
+
 class Decoder:
     """Runs a text model on the kernels, one token at a time. It packs the model's weights anew, layer by layer, and
-    lets go of the old ones. Raises `UnsuitableError` for a model that the kernels do not fit."""
+    lets go of the old ones, unless the layers come `packed`. Raises `UnsuitableError` for a model that the kernels do
+    not fit."""
 
-    def __init__(self, model: TextModel, kernels: Kernels) -> None:
-        config = model.config
-        heads = (config.head_dim, config.linear_key_dim, config.linear_value_dim, config.conv_kernel)
-        if heads != (256, 128, 128, 4) or model.dtype != torch.bfloat16 or config.linear_value_heads % 4:
-            raise UnsuitableError(f"heads of {heads}")
+    def __init__(self, model: TextModel, kernels: Kernels, packed: list[PackedLayer] | None = None) -> None:
+        require_fit(model.config, model.dtype)
         self._model, self._kernels = model, kernels
-        head = model.table if model.head is None else _plain(model.head)
-        self._head = tile_plain(head)
+        if isinstance(model.head, TiledLinear):
+            self._head = model.head.tiled
+        else:
+            self._head = tile_plain(model.table if model.head is None else _plain(model.head))
         if model.head is not None:
             model.head = TiledLinear(kernels, self._head)
-        del head
-        self._layers = [PackedLayer(kernels, layer) for layer in model.layers]
+        self._layers = [PackedLayer(kernels, layer) for layer in model.layers] if packed is None else packed
         self._buffers()
         self._state: TensorState | None = None
         self._steps: list[Step] = []
@@ -137,12 +152,14 @@ class Decoder:
         if first:
             self._graph, self._state, self._steps = None, state, self._listed(state)
         self._hidden[0].copy_(embedding)
-        self._cursor.copy_(torch.tensor([state.length, position], dtype=torch.int32))
+        on_gpu = self._model.device.type == "cuda"
+        cursor = torch.tensor([state.length, position], dtype=torch.int32, pin_memory=on_gpu)
+        self._cursor.copy_(cursor, non_blocking=True)  # nobody waits: torch keeps pinned memory until it is copied
         if self._graph is not None:
             self._graph.replay()
         else:
             self.launch()
-        if first and self._model.device.type == "cuda":
+        if first and on_gpu:
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph):
                 self.launch()
@@ -235,7 +252,7 @@ class Decoder:
                 config.rotary_dim, self._cursor, self._q, keys, values, heads, state.capacity,
             ),
             partial(
-                self._kernels["attend"], (self._splits, kv_heads), 256, 0,
+                self._kernels["attend"], (self._splits, kv_heads), 256, attention_bytes(heads // kv_heads),
                 self._q, keys, values, self._cursor, self._shares, self._peaks, state.capacity,
             ),
             partial(

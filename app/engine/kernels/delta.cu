@@ -20,18 +20,19 @@ __device__ inline float convolved(
 // mixed [channels] bf16: queries, keys (key_heads × 128 each), values; window [3][channels] bf16, oldest first; weight
 // [4][channels] fp32, oldest first; a, b, decay (< 0), bias [heads]; state [heads][128 keys][128 values]; y [heads][128].
 extern "C" __global__ void __launch_bounds__(256) delta_step(
-    const u16* __restrict__ mixed, const u16* __restrict__ window, const float* __restrict__ weight,
-    const float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ decay,
-    const float* __restrict__ bias, float* state, float* __restrict__ y, int key_heads) {
+    const u16* mixed, const u16* window, const float* __restrict__ weight, const float* a, const float* b,
+    const float* __restrict__ decay, const float* __restrict__ bias, float* state, float* y, int key_heads) {
     __shared__ float query[128], key[128], value[32], spare[32], read[2][8][32];
     const int head = blockIdx.y, heads = gridDim.y, first = blockIdx.x * 32, thread = threadIdx.x;
     const int channels = (2 * key_heads + heads) * 128, key_head = head / (heads / key_heads);
     const int row = thread / 8, column = thread % 8 * 4;
 
     float4* mine = reinterpret_cast<float4*>(state + (head * 128 + row) * 128 + first + column);
-    float4 old[4];
+    float4 old[4];  // no other kernel of a token touches the state
+    let_next_start();
 #pragma unroll
     for (int i = 0; i < 4; ++i) old[i] = mine[i * 32 * 32];  // rows row + 32 i, 32 float4 a row
+    wait_for_previous();
 
     const int channel = (thread / 128 * key_heads + key_head) * 128 + thread % 128;
     const float mine_qk = convolved(mixed, window, weight, channels, channel);

@@ -81,6 +81,23 @@ __device__ inline void wait_copies() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
+// Kernels of a token overlap from sm_90 on (programmatic dependent launch): a kernel lets the next one start at once, and
+// reads or writes nothing that another kernel of the token writes or reads before the one before it is complete. Only
+// what never changes may be fetched ahead. Every thread waits, so that a complete kernel means that all before it are.
+// Not a single pointer to what changes is __restrict__: the compiler would read past the wait.
+__device__ inline void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ inline void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// Brings the line of 128 bytes that holds an address into the L2 cache.
+__device__ inline void fetch_ahead(const void* global) { asm volatile("prefetch.global.L2 [%0];" ::"l"(global)); }
+
 __device__ inline float from_lane_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 
 #endif

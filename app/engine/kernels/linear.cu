@@ -155,6 +155,7 @@ __device__ inline void write_results(const Matrix& matrix, const float* slots, i
 template <int BITS, int RESULT>
 __device__ inline void stream(const Matrix& matrix, void* y) {
     SHARED_POOL(pool);
+    let_next_start();
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, per_tile = matrix.per_tile();
     const Shared ring = shared_place(pool + warp * RING * SLOT + lane * 16);
     const Shared ring_scales = shared_place(pool + warp * RING * SLOT + UNIT * 16 + lane * 4);
@@ -185,6 +186,7 @@ __device__ inline void stream(const Matrix& matrix, void* y) {
         close_copies();
     };
     for (int slot = 0; slot < (RING - 1) * SLOT; slot += SLOT) fetch(slot);
+    wait_for_previous();
 
     // The tensor core's columns beyond the tokens multiply the last token again; nobody reads those sums.
     const int token = min(lane / 4, matrix.tokens - 1), share = 16 * matrix.tokens;
@@ -248,6 +250,7 @@ LINEAR(linear_8_gated, 8, GATED)
 template <int BITS>
 __device__ inline void expand(
     const uint4* units, const u32* scales, u16* dense, int first_tile, int tiles, int quantized, int per_tile, int half) {
+    wait_for_previous();
     const int lane = threadIdx.x % 32, taken = half < 0 ? 16 : 8, span = BITS == 4 ? 128 : 64;
     const long long inputs = static_cast<long long>(quantized) * span;
     const long long index = (static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x) / 32;

@@ -10,6 +10,8 @@
 // Bytes (the floor): A once, 2 · ranks · inputs; the rest stays in L2. grid (blocks, tokens), 512 threads.
 #include "device.cuh"
 
+#define TURNS 3  // float4 loads of each thread on their way at once
+
 struct Next {
     u16* x;            // [copies][tokens][inputs]
     const int* order;  // [copies][inputs]: x[i] of a copy is the input order[i]
@@ -18,6 +20,15 @@ struct Next {
     float* t_exact;    // the same, unrounded
     int inputs, copies, ranks;
 };
+
+// What a block reads of the next linears' weights, while the kernel before is still at work.
+__device__ inline void fetch_weights(const Next& next) {
+    let_next_start();
+    for (int rank = blockIdx.x; rank < next.ranks; rank += gridDim.x)
+        for (int i = threadIdx.x * 64; i < next.inputs; i += blockDim.x * 64)
+            fetch_ahead(next.a + static_cast<long long>(rank) * next.inputs + i);
+    wait_for_previous();
+}
 
 __device__ inline void finish(const Next& next, const u16* x, float* spare) {
     __syncthreads();
@@ -49,45 +60,63 @@ __device__ inline void finish(const Next& next, const u16* x, float* spare) {
 
 // before, after [tokens][inputs] fp32 (not the same memory: other blocks still read), partials [splits][tokens][inputs].
 extern "C" __global__ void __launch_bounds__(512) prepare_norm(
-    const float* __restrict__ before, const float* __restrict__ partials, int splits, float* __restrict__ after,
-    const float* __restrict__ weight, float eps, u16* x, const int* order, const u16* a, u16* t, float* t_exact,
-    int inputs, int copies, int ranks) {
+    const float* before, const float* partials, int splits, float* after, const float* __restrict__ weight, float eps,
+    u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs, int copies, int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
     float* hidden = reinterpret_cast<float*>(pool);
     u16* normed = reinterpret_cast<u16*>(pool + inputs * 4);
-    const int token = blockIdx.y, tokens = gridDim.y;
+    const int token = blockIdx.y, tokens = gridDim.y, stride = blockDim.x * 4;
+    const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
+    fetch_weights(next);
     float square = 0.0f;
-    int turn = 0;
-    for (int i = threadIdx.x * 4; i < inputs; i += blockDim.x * 4, ++turn) {
-        float4 h = *reinterpret_cast<const float4*>(before + token * inputs + i);
+    for (int base = threadIdx.x * 4; base < inputs; base += TURNS * stride) {
+        float4 h[TURNS];
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn)
+            if (base + turn * stride < inputs)
+                h[turn] = *reinterpret_cast<const float4*>(before + token * inputs + base + turn * stride);
         for (int split = 0; split < splits; ++split) {
-            const float4 part = *reinterpret_cast<const float4*>(partials + (split * tokens + token) * inputs + i);
-            h.x += part.x;
-            h.y += part.y;
-            h.z += part.z;
-            h.w += part.w;
+            const float* part = partials + (split * tokens + token) * inputs + base;
+#pragma unroll
+            for (int turn = 0; turn < TURNS; ++turn)
+                if (base + turn * stride < inputs) {
+                    const float4 more = *reinterpret_cast<const float4*>(part + turn * stride);
+                    h[turn].x += more.x;
+                    h[turn].y += more.y;
+                    h[turn].z += more.z;
+                    h[turn].w += more.w;
+                }
         }
-        *reinterpret_cast<float4*>(hidden + i) = h;
-        if (turn % gridDim.x == blockIdx.x) *reinterpret_cast<float4*>(after + token * inputs + i) = h;
-        square += h.x * h.x + h.y * h.y + h.z * h.z + h.w * h.w;
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn) {
+            const int i = base + turn * stride;
+            if (i < inputs) {
+                *reinterpret_cast<float4*>(hidden + i) = h[turn];
+                if (i / stride % gridDim.x == blockIdx.x)
+                    *reinterpret_cast<float4*>(after + token * inputs + i) = h[turn];
+                square += h[turn].x * h[turn].x + h[turn].y * h[turn].y + h[turn].z * h[turn].z + h[turn].w * h[turn].w;
+            }
+        }
     }
     const float scale = 1.0f / sqrtf(block_sum(square, spare) / static_cast<float>(inputs) + eps);
-    for (int i = threadIdx.x * 4; i < inputs; i += blockDim.x * 4)
+    for (int i = threadIdx.x * 4; i < inputs; i += stride)
         for (int k = 0; k < 4; ++k) normed[i + k] = to_bf16(hidden[i + k] * scale * weight[i + k]);
-    finish(Next{x, order, a, t, t_exact, inputs, copies, ranks}, normed, spare);
+    finish(next, normed, spare);
 }
 
 // y [tokens][inputs] fp32 in heads of 128, z [tokens][z_stride] bf16, weight [128]. window [3][channels] bf16 gets
 // the inputs of the first token, mixed [channels], and lets go of its oldest; channels 0 leaves it alone.
 extern "C" __global__ void __launch_bounds__(512) prepare_gated(
-    const float* __restrict__ y, const u16* __restrict__ z, int z_stride, const float* __restrict__ weight, float eps,
-    u16* window, const u16* __restrict__ mixed, int channels, u16* x, const int* order, const u16* a, u16* t,
-    float* t_exact, int inputs, int copies, int ranks) {
+    const float* y, const u16* z, int z_stride, const float* __restrict__ weight, float eps, u16* window,
+    const u16* mixed, int channels, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs,
+    int copies, int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
     u16* gated = reinterpret_cast<u16*>(pool);
     const int token = blockIdx.y, lane = threadIdx.x % 32;
+    const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
+    fetch_weights(next);
     for (int head = threadIdx.x / 32; head < inputs / 128; head += blockDim.x / 32) {
         const int at = head * 128 + lane * 4;
         const float4 v = *reinterpret_cast<const float4*>(y + token * inputs + at);
@@ -104,16 +133,18 @@ extern "C" __global__ void __launch_bounds__(512) prepare_gated(
         window[channels + i] = window[2 * channels + i];
         window[2 * channels + i] = mixed[i];
     }
-    finish(Next{x, order, a, t, t_exact, inputs, copies, ranks}, gated, spare);
+    finish(next, gated, spare);
 }
 
 extern "C" __global__ void __launch_bounds__(512) prepare_plain(
-    const u16* __restrict__ given, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs,
-    int copies, int ranks) {
+    const u16* given, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs, int copies,
+    int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
     u16* plain = reinterpret_cast<u16*>(pool);
+    const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
+    fetch_weights(next);
     for (int i = threadIdx.x * 8; i < inputs; i += blockDim.x * 8)
         *reinterpret_cast<uint4*>(plain + i) = *reinterpret_cast<const uint4*>(given + blockIdx.y * inputs + i);
-    finish(Next{x, order, a, t, t_exact, inputs, copies, ranks}, plain, spare);
+    finish(next, plain, spare);
 }

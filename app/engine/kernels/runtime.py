@@ -23,6 +23,8 @@ SOURCES = ("linear", "prepare", "delta", "attention")
 OLDEST = 80
 """The compute capability from which the kernels run, times ten: sm_80 brought bf16 products and asynchronous copies."""
 _FREE_SHARED = 48 * 1024
+_OVERLAPPING = 90
+"""From this compute capability on a kernel can start before the one before it has ended."""
 
 
 class KernelError(Exception):
@@ -99,7 +101,7 @@ def compiled(source: str, arch: int, options: tuple[str, ...], cache: Path | Non
 
 class CudaKernels:
     """The kernels on one GPU, for models with `group` query heads to a key head. `progress(done, total)` is called
-    between the compilations. Raises `KernelError`."""
+    between the compilations. `ring` and `overlap` are for experiments. Raises `KernelError`."""
 
     def __init__(
         self,
@@ -109,6 +111,7 @@ class CudaKernels:
         progress: Callable[[int, int], None] | None = None,
         *,
         ring: int = 0,
+        overlap: bool = True,
     ) -> None:
         from cuda.bindings import driver  # noqa: PLC0415 - absent where there is no CUDA
 
@@ -120,6 +123,7 @@ class CudaKernels:
         self._device = device
         torch.empty(1, device=device)  # makes the context current
         self.gpu = Gpu(properties.multi_processor_count, self._attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN"), ring)
+        self._attributes = [self._overlapping()] if overlap and arch >= _OVERLAPPING else []
         self._libraries = []
         for done, source in enumerate(SOURCES):
             if progress is not None:
@@ -133,6 +137,13 @@ class CudaKernels:
         if name not in self._launches:
             self._launches[name] = self._loaded(name)
         return self._launches[name]
+
+    def _overlapping(self) -> Any:
+        """Lets a kernel start while the one before is at work; the kernels themselves wait (`device.cuh`)."""
+        attribute = self._driver.CUlaunchAttribute()
+        attribute.id = self._driver.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+        attribute.value.programmaticStreamSerializationAllowed = 1
+        return attribute
 
     def _attribute(self, name: str) -> int:
         attribute = getattr(self._driver.CUdevice_attribute, f"CU_DEVICE_ATTRIBUTE_{name}")
@@ -151,7 +162,7 @@ class CudaKernels:
         attributes = driver.CUfunction_attribute
         # The same split of L1 and shared memory for all, or the GPU changes it between two kernels.
         carveout = attributes.CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT
-        _called(driver.cuFuncSetAttribute, function, carveout, 70 if self.gpu.ring > 4 else 100)
+        _called(driver.cuFuncSetAttribute, function, carveout, 86 if self.gpu.ring > 4 else 100)
         allowed = _FREE_SHARED
 
         def launch(grid: tuple[int, int], threads: int, shared: int, *values: Value) -> None:
@@ -163,7 +174,12 @@ class CudaKernels:
             stream = driver.CUstream(torch.cuda.current_stream(self._device).cuda_stream)
             arguments, addresses = packed_arguments(values)
             place = ctypes.addressof(addresses)
-            _called(driver.cuLaunchKernel, function, *grid, 1, threads, 1, 1, shared, stream, place, 0)
+            config = driver.CUlaunchConfig()
+            config.gridDimX, config.gridDimY, config.gridDimZ = *grid, 1
+            config.blockDimX, config.blockDimY, config.blockDimZ = threads, 1, 1
+            config.sharedMemBytes, config.hStream = shared, stream
+            config.attrs, config.numAttrs = self._attributes, len(self._attributes)
+            _called(driver.cuLaunchKernelEx, config, function, place, 0)
             del arguments  # they had to live until here
 
         return launch

@@ -70,7 +70,7 @@ struct Fiber {
     void* stack_pointer = nullptr;
     Triple index;
     int lane = 0, warp = 0;
-    bool done = false;
+    bool done = false, waited = false;
     std::vector<Copy> open;
     std::vector<std::vector<Copy>> closed;
     size_t copied = 0;
@@ -127,6 +127,10 @@ void together(Work work) {
 inline void begin_fiber() {
     kernel();
     me->done = true;
+    if (me->waited != fibers[0].waited && fibers[0].done) {
+        std::fprintf(stderr, "thread %u does not wait for the kernel before as thread 0 does\n", me->index.x);
+        std::abort();
+    }
     --alive;
     open_barrier_if_all_came();
     yield();
@@ -271,6 +275,10 @@ inline float from_lane_xor(float value, int mask) {
     });
     return mine.taken[lane][0];
 }
+
+inline void let_next_start() {}
+inline void wait_for_previous() { emulation::me->waited = true; }
+inline void fetch_ahead(const void*) {}
 
 inline Shared shared_place(void* pointer) { return static_cast<Shared>(pointer); }
 inline uint4 read_16(Shared place) {
