@@ -95,6 +95,7 @@ __device__ inline void wait_for_previous() {
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+
 // Brings the line of 128 bytes that holds an address into the L2 cache.
 __device__ inline void fetch_ahead(const void* global) { asm volatile("prefetch.global.L2 [%0];" ::"l"(global)); }
 

@@ -10,7 +10,9 @@
 // Bytes (the floor): A once, 2 · ranks · inputs; the rest stays in L2. grid (blocks, tokens), 512 threads.
 #include "device.cuh"
 
-#define TURNS 3  // float4 loads of each thread on their way at once
+#define TURNS 3   // float4 loads of each thread on their way at once
+#define AHEAD 2   // pieces of A, of 8 numbers, that a thread fetches ahead; the others come as far as the L2 cache
+#define COPIES 3  // orders of which a thread fetches its first element ahead
 
 struct Next {
     u16* x;            // [copies][tokens][inputs]
@@ -21,130 +23,198 @@ struct Next {
     int inputs, copies, ranks;
 };
 
-// What a block reads of the next linears' weights, while the kernel before is still at work.
-__device__ inline void fetch_weights(const Next& next) {
-    let_next_start();
-    for (int rank = blockIdx.x; rank < next.ranks; rank += gridDim.x)
-        for (int i = threadIdx.x * 64; i < next.inputs; i += blockDim.x * 64)
-            fetch_ahead(next.a + static_cast<long long>(rank) * next.inputs + i);
-    wait_for_previous();
+// What a block needs of the next linears' weights, fetched while the kernel before is still at work. The pieces of its
+// rows of A follow each other: piece s is part s % parts of its row s / parts.
+struct Fetched {
+    uint4 a[AHEAD];
+    int order[COPIES], parts;
+
+    __device__ explicit Fetched(const Next& next) {
+        parts = (next.inputs + blockDim.x * 8 - 1) / (blockDim.x * 8);
+#pragma unroll
+        for (int s = 0; s < AHEAD; ++s) a[s] = piece(next, s);
+        for (int s = AHEAD; blockIdx.x + s / parts * gridDim.x < next.ranks; ++s) {
+            const int i = (s % parts * blockDim.x + threadIdx.x) * 8;
+            if (threadIdx.x % 8 == 0 && i < next.inputs) fetch_ahead(row(next, s) + i);
+        }
+        const int i = blockIdx.x * blockDim.x + threadIdx.x;
+#pragma unroll
+        for (int copy = 0; copy < COPIES; ++copy)
+            order[copy] = copy < next.copies && i < next.inputs ? next.order[copy * next.inputs + i] : 0;
+    }
+    __device__ const u16* row(const Next& next, int s) const {
+        return next.a + static_cast<long long>(blockIdx.x + s / parts * gridDim.x) * next.inputs;
+    }
+    __device__ uint4 piece(const Next& next, int s) const {
+        const int rank = blockIdx.x + s / parts * gridDim.x, i = (s % parts * blockDim.x + threadIdx.x) * 8;
+        if (rank >= next.ranks || i >= next.inputs) return make_uint4(0u, 0u, 0u, 0u);
+        return *reinterpret_cast<const uint4*>(row(next, s) + i);
+    }
+};
+
+__device__ inline float product(const uint4& left, const uint4& right) {
+    return low_to_float(left.x) * low_to_float(right.x) + high_to_float(left.x) * high_to_float(right.x) +
+           low_to_float(left.y) * low_to_float(right.y) + high_to_float(left.y) * high_to_float(right.y) +
+           low_to_float(left.z) * low_to_float(right.z) + high_to_float(left.z) * high_to_float(right.z) +
+           low_to_float(left.w) * low_to_float(right.w) + high_to_float(left.w) * high_to_float(right.w);
 }
 
-__device__ inline void finish(const Next& next, const u16* x, float* spare) {
+// x in shared memory is complete but for a barrier.
+__device__ inline void finish(const Next& next, const Fetched& fetched, const u16* x, float* spare) {
     __syncthreads();
-    const int token = blockIdx.y, tokens = gridDim.y;
+    const int token = blockIdx.y, tokens = gridDim.y, first = blockIdx.x * blockDim.x + threadIdx.x;
     for (int copy = 0; copy < next.copies; ++copy) {
         const int* order = next.order + copy * next.inputs;
         u16* to = next.x + static_cast<long long>(copy * tokens + token) * next.inputs;
-        for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < next.inputs; i += gridDim.x * blockDim.x)
-            to[i] = x[order[i]];
-    }
-    for (int rank = blockIdx.x; rank < next.ranks; rank += gridDim.x) {
-        const u16* a = next.a + static_cast<long long>(rank) * next.inputs;
-        float sum = 0.0f;
-#pragma unroll 4
-        for (int i = threadIdx.x * 8; i < next.inputs; i += blockDim.x * 8) {
-            const uint4 left = *reinterpret_cast<const uint4*>(a + i), right = *reinterpret_cast<const uint4*>(x + i);
-            sum += low_to_float(left.x) * low_to_float(right.x) + high_to_float(left.x) * high_to_float(right.x);
-            sum += low_to_float(left.y) * low_to_float(right.y) + high_to_float(left.y) * high_to_float(right.y);
-            sum += low_to_float(left.z) * low_to_float(right.z) + high_to_float(left.z) * high_to_float(right.z);
-            sum += low_to_float(left.w) * low_to_float(right.w) + high_to_float(left.w) * high_to_float(right.w);
+        int known = copy < COPIES ? fetched.order[0] : -1;
+#pragma unroll
+        for (int c = 1; c < COPIES; ++c) known = copy == c ? fetched.order[c] : known;
+        for (int i = first; i < next.inputs; i += gridDim.x * blockDim.x) {
+            to[i] = x[known < 0 ? order[i] : known];
+            known = -1;
         }
+    }
+    const int rows = (next.ranks - static_cast<int>(blockIdx.x) + gridDim.x - 1) / static_cast<int>(gridDim.x);
+    float sum = 0.0f;
+    auto use = [&](int s, const uint4& a) {
+        const int i = (s % fetched.parts * blockDim.x + threadIdx.x) * 8;
+        if (i < next.inputs) sum += product(a, *reinterpret_cast<const uint4*>(x + i));
+        if ((s + 1) % fetched.parts != 0) return;
         sum = block_sum(sum, spare);
+        const int rank = blockIdx.x + s / fetched.parts * gridDim.x;
         if (threadIdx.x == 0) {
             next.t[token * next.ranks + rank] = to_bf16(sum);
             next.t_exact[token * next.ranks + rank] = sum;
         }
-    }
+        sum = 0.0f;
+    };
+#pragma unroll
+    for (int s = 0; s < AHEAD; ++s)
+        if (s < rows * fetched.parts) use(s, fetched.a[s]);
+    for (int s = AHEAD; s < rows * fetched.parts; ++s) use(s, fetched.piece(next, s));
 }
 
 // before, after [tokens][inputs] fp32 (not the same memory: other blocks still read), partials [splits][tokens][inputs].
-extern "C" __global__ void __launch_bounds__(512) prepare_norm(
+extern "C" __global__ void __maxnreg__(56) prepare_norm(
     const float* before, const float* partials, int splits, float* after, const float* __restrict__ weight, float eps,
     u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs, int copies, int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
-    float* hidden = reinterpret_cast<float*>(pool);
-    u16* normed = reinterpret_cast<u16*>(pool + inputs * 4);
-    const int token = blockIdx.y, tokens = gridDim.y, stride = blockDim.x * 4;
+    let_next_start();
+    u16* normed = reinterpret_cast<u16*>(pool);
+    float* hidden = reinterpret_cast<float*>(pool + inputs * 2);
+    const int token = blockIdx.y, tokens = gridDim.y, stride = blockDim.x * 4, first = threadIdx.x * 4;
     const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
-    fetch_weights(next);
+    const Fetched fetched(next);
+    float4 h[TURNS];
+    for (int i = threadIdx.x * 32; i < inputs; i += blockDim.x * 32) fetch_ahead(weight + i);
+    wait_for_previous();
     float square = 0.0f;
-    for (int base = threadIdx.x * 4; base < inputs; base += TURNS * stride) {
-        float4 h[TURNS];
+    // The first TURNS pieces stay in registers; what is wider goes through shared memory.
+    for (int base = first; base < inputs; base += TURNS * stride) {
+        float4 more[TURNS];
 #pragma unroll
         for (int turn = 0; turn < TURNS; ++turn)
             if (base + turn * stride < inputs)
-                h[turn] = *reinterpret_cast<const float4*>(before + token * inputs + base + turn * stride);
+                more[turn] = *reinterpret_cast<const float4*>(before + token * inputs + base + turn * stride);
         for (int split = 0; split < splits; ++split) {
             const float* part = partials + (split * tokens + token) * inputs + base;
 #pragma unroll
             for (int turn = 0; turn < TURNS; ++turn)
                 if (base + turn * stride < inputs) {
-                    const float4 more = *reinterpret_cast<const float4*>(part + turn * stride);
-                    h[turn].x += more.x;
-                    h[turn].y += more.y;
-                    h[turn].z += more.z;
-                    h[turn].w += more.w;
+                    const float4 add = *reinterpret_cast<const float4*>(part + turn * stride);
+                    more[turn].x += add.x;
+                    more[turn].y += add.y;
+                    more[turn].z += add.z;
+                    more[turn].w += add.w;
                 }
         }
 #pragma unroll
         for (int turn = 0; turn < TURNS; ++turn) {
             const int i = base + turn * stride;
-            if (i < inputs) {
-                *reinterpret_cast<float4*>(hidden + i) = h[turn];
-                if (i / stride % gridDim.x == blockIdx.x)
-                    *reinterpret_cast<float4*>(after + token * inputs + i) = h[turn];
-                square += h[turn].x * h[turn].x + h[turn].y * h[turn].y + h[turn].z * h[turn].z + h[turn].w * h[turn].w;
-            }
+            if (i >= inputs) continue;
+            const float4 one = more[turn];
+            if (base == first)
+                h[turn] = one;
+            else
+                *reinterpret_cast<float4*>(hidden + i) = one;
+            if (i / stride % gridDim.x == blockIdx.x) *reinterpret_cast<float4*>(after + token * inputs + i) = one;
+            square += one.x * one.x + one.y * one.y + one.z * one.z + one.w * one.w;
         }
     }
     const float scale = 1.0f / sqrtf(block_sum(square, spare) / static_cast<float>(inputs) + eps);
-    for (int i = threadIdx.x * 4; i < inputs; i += stride)
-        for (int k = 0; k < 4; ++k) normed[i + k] = to_bf16(hidden[i + k] * scale * weight[i + k]);
-    finish(next, normed, spare);
+    auto put = [&](int i, const float4& value) {
+        const float4 by = *reinterpret_cast<const float4*>(weight + i);
+        u32* to = reinterpret_cast<u32*>(normed + i);
+        to[0] = to_bf16_pair(value.x * scale * by.x, value.y * scale * by.y);
+        to[1] = to_bf16_pair(value.z * scale * by.z, value.w * scale * by.w);
+    };
+#pragma unroll
+    for (int turn = 0; turn < TURNS; ++turn)
+        if (first + turn * stride < inputs) put(first + turn * stride, h[turn]);
+    for (int i = first + TURNS * stride; i < inputs; i += stride)
+        put(i, *reinterpret_cast<const float4*>(hidden + i));
+    finish(next, fetched, normed, spare);
 }
 
 // y [tokens][inputs] fp32 in heads of 128, z [tokens][z_stride] bf16, weight [128]. window [3][channels] bf16 gets
 // the inputs of the first token, mixed [channels], and lets go of its oldest; channels 0 leaves it alone.
-extern "C" __global__ void __launch_bounds__(512) prepare_gated(
+extern "C" __global__ void __maxnreg__(56) prepare_gated(
     const float* y, const u16* z, int z_stride, const float* __restrict__ weight, float eps, u16* window,
     const u16* mixed, int channels, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs,
     int copies, int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
+    let_next_start();
     u16* gated = reinterpret_cast<u16*>(pool);
-    const int token = blockIdx.y, lane = threadIdx.x % 32;
+    const int token = blockIdx.y, lane = threadIdx.x % 32, warps = blockDim.x / 32, heads = inputs / 128;
     const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
-    fetch_weights(next);
-    for (int head = threadIdx.x / 32; head < inputs / 128; head += blockDim.x / 32) {
-        const int at = head * 128 + lane * 4;
-        const float4 v = *reinterpret_cast<const float4*>(y + token * inputs + at);
-        const float square = warp_sum(v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w);
-        const float scale = 1.0f / sqrtf(square / 128.0f + eps);
-        const float value[4] = {v.x, v.y, v.z, v.w};
-        for (int k = 0; k < 4; ++k) {
-            const float gate = bf16_to_float(z[token * z_stride + at + k]);
-            gated[at + k] = to_bf16(value[k] * scale * weight[lane * 4 + k] * silu(gate));
+    const Fetched fetched(next);
+    const float4 w = *reinterpret_cast<const float4*>(weight + lane * 4);
+    wait_for_previous();
+    for (int base = threadIdx.x / 32; base < heads; base += TURNS * warps) {
+        float4 v[TURNS];
+        uint2 gates[TURNS];
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn) {
+            const int at = min(base + turn * warps, heads - 1) * 128 + lane * 4;
+            v[turn] = *reinterpret_cast<const float4*>(y + token * inputs + at);
+            gates[turn] = *reinterpret_cast<const uint2*>(z + token * z_stride + at);
+        }
+#pragma unroll
+        for (int turn = 0; turn < TURNS; ++turn) {
+            const float4 one = v[turn];
+            const float square = warp_sum(one.x * one.x + one.y * one.y + one.z * one.z + one.w * one.w);
+            const float scale = 1.0f / sqrtf(square / 128.0f + eps);
+            const int head = base + turn * warps;
+            if (head >= heads) continue;
+            u32* to = reinterpret_cast<u32*>(gated + head * 128 + lane * 4);
+            to[0] = to_bf16_pair(one.x * scale * w.x * silu(low_to_float(gates[turn].x)),
+                                 one.y * scale * w.y * silu(high_to_float(gates[turn].x)));
+            to[1] = to_bf16_pair(one.z * scale * w.z * silu(low_to_float(gates[turn].y)),
+                                 one.w * scale * w.w * silu(high_to_float(gates[turn].y)));
         }
     }
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; token == 0 && i < channels; i += gridDim.x * blockDim.x) {
-        window[i] = window[channels + i];
-        window[channels + i] = window[2 * channels + i];
+        const u16 middle = window[channels + i], last = window[2 * channels + i];
+        window[i] = middle;
+        window[channels + i] = last;
         window[2 * channels + i] = mixed[i];
     }
-    finish(next, gated, spare);
+    finish(next, fetched, gated, spare);
 }
 
-extern "C" __global__ void __launch_bounds__(512) prepare_plain(
+extern "C" __global__ void __maxnreg__(56) prepare_plain(
     const u16* given, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs, int copies,
     int ranks) {
     SHARED_POOL(pool);
     __shared__ float spare[32];
+    let_next_start();
     u16* plain = reinterpret_cast<u16*>(pool);
     const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
-    fetch_weights(next);
+    const Fetched fetched(next);
+    wait_for_previous();
     for (int i = threadIdx.x * 8; i < inputs; i += blockDim.x * 8)
         *reinterpret_cast<uint4*>(plain + i) = *reinterpret_cast<const uint4*>(given + blockIdx.y * inputs + i);
-    finish(next, plain, spare);
+    finish(next, fetched, plain, spare);
 }

@@ -21,10 +21,12 @@
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(...)
+#define __maxnreg__(...)
 
 using std::max;
 using std::min;
 
+struct uint2 { unsigned x, y; };
 struct uint4 { unsigned x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float4 { float x, y, z, w; };
