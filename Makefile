@@ -30,10 +30,9 @@ format: setup
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-# What one long answer of the demo model takes here: seconds to load, to the first token, tokens a second.
+# What this machine makes of the demo model, each figure beside its floor: docs/performance.md.
 bench: setup
-	@.venv/bin/parley ask "Tell me a long story." --json --max-tokens 1000 | \
-		.venv/bin/python -c "import json, sys; print(json.load(sys.stdin)['timings'])"
+	@.venv/bin/parley bench
 
 screenshots: setup
 	@$(PYTHON) packaging/system_libraries.py tests

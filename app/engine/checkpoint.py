@@ -17,7 +17,7 @@ from app.engine.eora import EoraSource, find_eora
 from app.engine.errors import CheckpointError
 from app.engine.layout import Shape, linear_shapes, plain_shapes, vision_shapes
 from app.engine.quantized import Eora, PackedWeight, true_zeros
-from app.engine.shards import Shards, open_folder
+from app.engine.shards import Entry, Shards, Source, open_folder
 
 _PACKED_PARTS = ("qweight", "qzeros", "scales", "g_idx")
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -72,7 +72,8 @@ class Checkpoint:
         if bits is None:
             return None
         codes, zeros, scales, groups = (self.shards.read(f"{linear}.{part}", device) for part in _PACKED_PARTS)
-        if int(groups.min()) < 0 or int(groups.max()) >= scales.shape[0]:
+        least, most = torch.stack(groups.aminmax()).tolist()
+        if least < 0 or most >= scales.shape[0]:
             raise CheckpointError(f"{linear}.g_idx names groups that do not exist; download the model again.")
         if self.quantization is not None and self.quantization.zeros_less_one:
             zeros = true_zeros(zeros, bits)
@@ -89,18 +90,22 @@ class Checkpoint:
 
     def stored_bytes(self, linear_or_tensor: str) -> int:
         """How many bytes of the files make up a linear (by its module name) or another tensor (by its full name)."""
+        return sum(entry.nbytes for entry in self.entries(linear_or_tensor))
+
+    def entries(self, linear_or_tensor: str) -> list[Entry]:
+        """The stored tensors that make up a linear (by its module name) or another tensor (by its full name)."""
         names = [linear_or_tensor, f"{linear_or_tensor}.weight"]
         names += [f"{linear_or_tensor}.{part}" for part in _PACKED_PARTS]
-        total = sum(self.shards[name].nbytes for name in names if name in self.shards)
+        found = [self.shards[name] for name in names if name in self.shards]
         if self.eora is not None and linear_or_tensor in self.eora.names:
-            total += sum(self.eora.shards[name].nbytes for name in self.eora.names[linear_or_tensor])
-        return total
+            found += [self.eora.shards[name] for name in self.eora.names[linear_or_tensor]]
+        return found
 
-    def close(self) -> None:
-        """Let go of the files."""
-        self.shards.close()
+    def read_through(self, source: Source | None) -> None:
+        """From now on take every tensor from `source`, or from the files again."""
+        self.shards.source = source
         if self.eora is not None:
-            self.eora.shards.close()
+            self.eora.shards.source = source
 
     def _check_linears(self) -> dict[str, int]:
         """The bits of every packed linear; raises for what is missing or does not fit."""

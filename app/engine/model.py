@@ -9,6 +9,7 @@ convolution and DeltaNet states are fp32. The architecture follows transformers'
 against which the tests compare it.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -18,8 +19,9 @@ from torch.nn import functional as fn
 from app.engine.cache import TensorState
 from app.engine.config import TextConfig
 from app.engine.delta import causal_conv, delta_chunks, delta_step, unit
+from app.engine.parked import look_up
 from app.engine.quantized import Linear
-from app.engine.rope import Rope, turn
+from app.engine.rope import Rope, louder, turn
 
 
 class Weights(Protocol):
@@ -55,6 +57,8 @@ class Attention:
         self.o = weights.linear(f"{name}.o_proj")
         self.q_norm = Norm(weights, f"{name}.q_norm", config.norm_eps)
         self.k_norm = Norm(weights, f"{name}.k_norm", config.norm_eps)
+        for norm in (self.q_norm, self.k_norm):
+            norm.weight = louder(norm.weight, config)
 
     def __call__(self, x: Tensor, turns: tuple[Tensor, Tensor], state: TensorState) -> Tensor:
         """[T, hidden] → [T, hidden]; appends to the state's keys and values."""
@@ -82,10 +86,31 @@ def attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if length == 1:
         y: Tensor = fn.scaled_dot_product_attention(q.view(1, kv_heads, heads // kv_heads, width), k, v)
         return y.reshape(1, heads, width)  # no view: a GPU's kernel lays its result out another way
+    if flash_fits(q):
+        return _flash(q, k, v)
     mask = _causal_mask(length, total, q.device) if total > length else None
     y = fn.scaled_dot_product_attention(
         q.transpose(0, 1).unsqueeze(0), k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
     )
+    return y.squeeze(0).transpose(0, 1)
+
+
+def flash_fits(q: Tensor) -> bool:
+    """Whether torch's flash attention takes such queries: 16-bit numbers, heads of at most 256, from sm_80 on."""
+    return (
+        q.is_cuda
+        and q.dtype in (torch.bfloat16, torch.float16)
+        and q.shape[-1] % 8 == 0
+        and q.shape[-1] <= 256
+        and torch.cuda.get_device_capability(q.device) >= (8, 0)
+    )
+
+
+def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """`attend` by torch's flash attention, which never builds [T, n] and shares keys among query heads. Called by its
+    own name because torch's general function takes "causal" to mean the first T of n tokens, and the way around, a
+    described mask, brings torch._dynamo: two seconds at the first message."""
+    y: Tensor = torch.ops.aten._scaled_dot_product_flash_attention(q.transpose(0, 1).unsqueeze(0), k, v, 0.0, True)[0]
     return y.squeeze(0).transpose(0, 1)
 
 
@@ -175,12 +200,24 @@ class Layer:
 
 
 class TextModel:
-    """The whole language model. Tensors live on `device`; activations have the element type `dtype`."""
+    """The whole language model. Tensors live on `device`; activations have the element type `dtype`. `made` hears of
+    each layer as soon as it is there, before the next one is read."""
 
-    def __init__(self, config: TextConfig, weights: Weights, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        weights: Weights,
+        device: torch.device,
+        dtype: torch.dtype,
+        made: Callable[[Layer], None] | None = None,
+    ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.table = weights.tensor("embed_tokens.weight", dtype)
-        self.layers = [Layer(config, weights, index) for index in range(len(config.layer_kinds))]
+        self.layers: list[Layer] = []
+        for index in range(len(config.layer_kinds)):
+            self.layers.append(Layer(config, weights, index))
+            if made is not None:
+                made(self.layers[-1])
         self.norm = Norm(weights, "norm", config.norm_eps)
         self.head = None if config.tied_head else weights.linear("lm_head")
         self.rope = Rope(config, device)
@@ -192,7 +229,7 @@ class TextModel:
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids [T] → embeddings [T, hidden]."""
-        return fn.embedding(ids.to(self.device), self.table)
+        return look_up(self.table, ids, self.device)
 
     @torch.no_grad()
     def forward(self, embeddings: Tensor, positions: Tensor, state: TensorState) -> Tensor:

@@ -60,9 +60,9 @@ class Sampler:
         """What to subtract from every logit: fp32 [valid]. Kept on the device, and only what is new is written."""
         if self._penalties is None:
             self._penalties = torch.zeros(self._valid, device=device)
-        if self._noted:
-            self._penalties[self._noted] = self._sampling.presence_penalty
-            self._noted = []
+        for token in self._noted:  # one by one: a list of places would be copied to the device, and waited for
+            self._penalties[token] = self._sampling.presence_penalty
+        self._noted = []
         return self._penalties
 
     def _greedy(self, row: Tensor) -> int:

@@ -2,7 +2,8 @@
 
 Knows: the index, the file format's header, sizes. Does not know: what the tensors mean. Only plain file names inside
 the folder are followed, and every header is checked against its file's size, so a shard that is missing or was cut
-short is found before anything is read.
+short is found before anything is read. Files are read and never mapped: one that changes under a mapping would end the
+process.
 """
 
 import json
@@ -10,10 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from app.engine.config import read_json
@@ -24,6 +24,7 @@ _SINGLE = "model.safetensors"
 _HEADER_LIMIT = 100 * 2**20
 BLOCK = 64 * 2**20
 """Bytes that even a slow disk or a network folder gives within a few seconds."""
+_TOGETHER = 16
 _DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -40,20 +41,42 @@ _DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored tensor: its file, element type, shape and size in bytes."""
+    """One stored tensor: its file, element type, shape, size in bytes, and where in the file its bytes begin."""
 
     shard: Path
     dtype: torch.dtype
     shape: tuple[int, ...]
     nbytes: int
+    begin: int
+
+    @property
+    def row_blocks(self) -> list[tuple[int, int]]:
+        """The tensor cut into blocks of whole rows of at most `BLOCK` bytes: the first row of each and the one after
+        its last. Their sizes are multiples of sixteen where that is possible, as packing a block by itself wants it."""
+        count = self.shape[0] if self.shape else 0
+        if self.nbytes <= BLOCK or not count:
+            return [(0, count)]
+        rows = max(1, BLOCK * count // self.nbytes)
+        rows -= rows % _TOGETHER if rows > _TOGETHER else 0
+        return [(begin, min(begin + rows, count)) for begin in range(0, count, rows)]
+
+
+class Source(Protocol):
+    """Brings tensors to a device in a way of its own."""
+
+    def read(self, entry: Entry) -> Tensor:
+        """All of a tensor. Raises `CheckpointError`."""
+
+    def blocks(self, entry: Entry) -> Iterator[tuple[int, Tensor]]:
+        """Its row blocks, each with its first row. Raises `CheckpointError`."""
 
 
 class Shards:
-    """The tensors of one or more safetensors files, read lazily by name."""
+    """The tensors of one or more safetensors files, read lazily by name, from `source` while there is one."""
 
     def __init__(self, entries: dict[str, Entry]) -> None:
         self._entries = entries
-        self._open: dict[tuple[Path, str], Any] = {}
+        self.source: Source | None = None
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -67,42 +90,45 @@ class Shards:
     def read(self, name: str, device: torch.device) -> Tensor:
         """The tensor's values on a device, in the element type of the file. Raises `CheckpointError` if the file is
         the reason that it fails; what torch raises is the device's or the memory's fault and passes."""
-        try:
-            tensor: Tensor = self._file(name, device).get_tensor(name)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise self._unreadable(name) from error
-        return tensor
+        entry = self._entries[name]
+        return read_tensor(entry).to(device) if self.source is None else self.source.read(entry)
 
     def blocks(self, name: str, device: torch.device) -> Iterator[tuple[int, Tensor]]:
         """The tensor in blocks of rows of at most `BLOCK` bytes, each with its first row: what reads a large tensor
         this way can report in between. Raises as `read` does."""
         entry = self._entries[name]
-        if entry.nbytes <= BLOCK:
+        if self.source is not None:
+            yield from self.source.blocks(entry)
+            return
+        if len(entry.row_blocks) == 1:
             yield 0, self.read(name, device)
             return
-        rows = max(1, BLOCK * entry.shape[0] // entry.nbytes)
-        for begin in range(0, entry.shape[0], rows):
-            try:
-                block: Tensor = self._file(name, device).get_slice(name)[begin : begin + rows]
-            except (OSError, ValueError, SafetensorError) as error:
-                raise self._unreadable(name) from error
-            yield begin, block
+        for begin, end in entry.row_blocks:
+            block = torch.empty(end - begin, *entry.shape[1:], dtype=entry.dtype)
+            read_bytes(entry, begin * entry.nbytes // entry.shape[0], block)
+            yield begin, block.to(device)
 
-    def _file(self, name: str, device: torch.device) -> Any:
-        shard = self._entries[name].shard
-        key = (shard, str(device))
-        if key not in self._open:
-            self._open[key] = safe_open(shard, framework="pt", device=str(device))
-        return self._open[key]
 
-    def _unreadable(self, name: str) -> CheckpointError:
-        return CheckpointError(
-            f"{name} cannot be read from {self._entries[name].shard.name}; download that file again."
-        )
+def read_tensor(entry: Entry) -> Tensor:
+    """All of a tensor, in ordinary memory. Raises `CheckpointError`."""
+    tensor = torch.empty(entry.shape, dtype=entry.dtype)
+    read_bytes(entry, 0, tensor)
+    return tensor
 
-    def close(self) -> None:
-        """Let go of every file."""
-        self._open.clear()
+
+def read_bytes(entry: Entry, begin: int, target: Tensor) -> None:
+    """Fill `target`, in ordinary memory and without gaps, with the tensor's bytes from `begin` on. May be called in any
+    thread. Raises `CheckpointError` if the file does not give them."""
+    view = target.view(-1).view(torch.uint8).numpy().data if target.numel() else memoryview(b"")
+    try:
+        with entry.shard.open("rb", buffering=0) as file:
+            file.seek(entry.begin + begin)
+            while view and (count := file.readinto(view)):
+                view = view[count:]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{entry.shard.name} cannot be read; download that file again.") from error
+    if view:
+        raise CheckpointError(f"{entry.shard.name} was cut short while it was read; download that file again.")
 
 
 def open_folder(folder: Path) -> Shards:
@@ -174,15 +200,20 @@ def read_header(path: Path) -> dict[str, Entry]:
         header = None
     if not isinstance(header, dict):
         raise CheckpointError(f"{path.name} is damaged or was cut short; download that file again.")
-    entries = {name: _entry(path, name, plain) for name, plain in header.items() if name != "__metadata__"}
-    expected = 8 + length + sum(entry.nbytes for entry in entries.values())
+    start = 8 + length
+    entries = {name: _entry(path, name, plain, start) for name, plain in header.items() if name != "__metadata__"}
+    expected = start + sum(entry.nbytes for entry in entries.values())
     if size != expected:
         what = "was cut short" if size < expected else "is longer than it says"
         raise CheckpointError(f"{path.name} {what} ({size:,} of {expected:,} bytes); download that file again.")
+    for entry in sorted(entries.values(), key=lambda entry: (entry.begin, entry.nbytes)):
+        if entry.begin != start:
+            raise CheckpointError(f"{path.name} has tensors that overlap; download that file again.")
+        start += entry.nbytes
     return entries
 
 
-def _entry(path: Path, name: str, plain: Any) -> Entry:
+def _entry(path: Path, name: str, plain: Any, start: int) -> Entry:
     try:
         dtype, shape, (begin, end) = plain["dtype"], tuple(plain["shape"]), plain["data_offsets"]
         kind = _DTYPES.get(dtype, torch.uint8)
@@ -191,4 +222,4 @@ def _entry(path: Path, name: str, plain: Any) -> Entry:
             raise ValueError(name)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path.name} describes {name[:80]} wrongly; download that file again.") from error
-    return Entry(path, kind, shape, end - begin)
+    return Entry(path, kind, shape, end - begin, start + begin)

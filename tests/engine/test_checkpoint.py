@@ -297,13 +297,24 @@ def test_a_snapshot_in_a_cache_is_called_by_its_repository(tmp_path: Path) -> No
     assert Checkpoint(made.folder).config.name == "Model-4bit"
 
 
-def test_a_file_whose_tensors_overlap_is_refused_when_it_is_read(tmp_path: Path) -> None:
+def test_a_file_whose_tensors_overlap_is_refused(tmp_path: Path) -> None:
     entry = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
     header = json.dumps({"a": entry, "b": entry}).encode()
     file = tmp_path / "model.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
-    with pytest.raises(CheckpointError, match="download that file again"):
-        shards.Shards(shards.read_header(file)).read("a", torch.device("cpu"))
+    with pytest.raises(CheckpointError, match="overlap; download that file again"):
+        shards.read_header(file)
+
+
+def test_a_file_that_shrinks_once_it_is_open_is_refused_when_it_is_read(folder: Path) -> None:
+    checkpoint = Checkpoint(folder)
+    file = checkpoint.shards[SCALES].shard
+    file.write_bytes(file.read_bytes()[: checkpoint.shards[SCALES].begin + 1])
+    with pytest.raises(CheckpointError, match="cut short"):
+        checkpoint.plain(SCALES, torch.device("cpu"))
+    file.unlink()
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.plain(SCALES, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -316,6 +327,6 @@ def test_a_device_that_fails_is_no_damaged_file(
         raise error
 
     checkpoint = Checkpoint(folder)
-    monkeypatch.setattr(shards, "safe_open", broken)
+    monkeypatch.setattr(shards, "read_bytes", broken)
     with pytest.raises(type(error)):
         checkpoint.plain(SCALES, torch.device("cpu"))

@@ -48,6 +48,15 @@ def test_a_gpu_that_is_not_there(made: Made) -> None:
     assert open_model(made.folder, "auto", "parley", no_progress).device_name == "CPU"
 
 
+def test_a_large_model_on_the_processor_says_that_it_is_slow(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert open_model(made.folder, "auto", "parley", no_progress).notes == ()
+    monkeypatch.setattr(load, "_SLOW_ON_CPU", 1000)
+    monkeypatch.setattr(load, "choose_device", lambda _device: torch.device("cpu"))
+    (note,) = open_model(made.folder, "auto", "parley", no_progress).notes
+    assert note == "No CUDA GPU can be used here: the processor computes, so answers come slowly."
+    assert open_model(made.folder, "cpu", "parley", no_progress).notes == ()  # that was the person's choice
+
+
 def test_half_the_memory_means_half_the_width_and_less_means_no(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     full = open_model(made.folder, "cpu", "parley", no_progress)
     monkeypatch.setattr(load, "free_memory", lambda _device: int((full.weight_bytes + full.vision_bytes) * 0.7))

@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.engine.load import LoadedModel, open_model
-from app.engine.quantized import QuantizedLinear, expand
+from app.engine import load
+from app.engine.kernels.check import error
+from app.engine.kernels.module import TiledLinear
+from app.engine.kernels.runtime import KernelError
+from app.engine.load import LoadedModel, ParleyModel, open_model
+from app.engine.quantized import DenseLinear
 from app.engine.rope import text_positions
 from app.paths import demo_model_dir
 from tests.engine.prompts import build, clip, embeddings, picture
@@ -45,16 +49,36 @@ def test_prompt_with_media_then_tokens(pair: tuple[LoadedModel, LoadedModel], tm
     assert error < 0.1
 
 
-def test_weights_stay_packed_and_are_read_alike(pair: tuple[LoadedModel, LoadedModel]) -> None:
-    assert pair[0].weight_bytes < pair[1].weight_bytes / 2
-    assert pair[0].notes
-    assert "NVIDIA" in pair[0].device_name
-    linear = pair[0].text.layers[0].mlp.gate  # type: ignore[attr-defined]  # the protocol does not show a model's parts
-    twin = pair[1].text.layers[0].mlp.gate  # type: ignore[attr-defined]
-    assert isinstance(linear, QuantizedLinear)
-    assert linear.eora is not None
-    seen = expand(linear.packed, None, torch.float32).cpu() + (linear.eora.a.float() @ linear.eora.b.float()).T.cpu()
-    assert torch.allclose(seen, twin.weight, atol=1e-3)
+def test_weights_are_packed_and_read_alike(pair: tuple[LoadedModel, LoadedModel]) -> None:
+    fast, plain = pair
+    assert isinstance(fast, ParleyModel)
+    assert isinstance(plain, ParleyModel)
+    assert fast.decoder is not None
+    assert fast.notes == ()
+    assert fast.weight_bytes < plain.weight_bytes / 2
+    assert "NVIDIA" in fast.device_name
+    linear, twin = fast.text.layers[0].mlp.gate, plain.text.layers[0].mlp.gate
+    assert isinstance(linear, TiledLinear)
+    assert isinstance(twin, DenseLinear)
+    seen = linear(torch.eye(fast.config.text.hidden_size, device="cuda", dtype=torch.bfloat16))
+    assert error(seen.T.cpu(), twin.weight.double()) < 0.01
+
+
+def test_without_the_kernels_it_is_slow_and_says_so(
+    pair: tuple[LoadedModel, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KernelError("The fast kernels compute wrong results on this GPU, so answers come slowly.")
+
+    monkeypatch.setattr(load, "start_kernels", broken)
+    slow = open_model(demo_model_dir(), "cuda", "parley", report)
+    assert slow.notes == ("The fast kernels compute wrong results on this GPU, so answers come slowly.",)
+    rows = []
+    for model in (slow, pair[0]):
+        state = model.new_state(40)
+        model.forward(model.embed(torch.arange(30)), text_positions(0, 30, 0), state)
+        rows.append(model.forward(model.embed(torch.tensor([7])), text_positions(30, 31, 0), state))
+    assert error(rows[1], rows[0].double()) < 0.05
 
 
 def test_a_snapshot_on_the_gpu(pair: tuple[LoadedModel, LoadedModel]) -> None:

@@ -5,7 +5,7 @@ as NaN, so that an element nobody writes is noticed. Errors are ‖out − refer
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,13 +15,13 @@ from torch.nn import functional as fn
 from app.engine.kernels.decode import attention_bytes
 from app.engine.kernels.linear import (
     THREADS,
-    TiledLinear,
     UnsuitableError,
     multiply,
     prepare_blocks,
     tile,
     tile_plain,
 )
+from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import KernelError, Kernels
 from app.engine.quantized import Eora, PackedWeight, unpack_rows
 
@@ -57,8 +57,13 @@ class Checked:
 
 def self_check(kernels: Kernels, device: torch.device, group: int) -> str | None:
     """Why the kernels cannot be used on this device, as a sentence, or None if everything small comes out right."""
+    return sentence(small_checks(kernels, device, group))
+
+
+def sentence(checks: Iterable[Checked]) -> str | None:
+    """What the person is told when one of these comparisons goes wrong, or None."""
     try:
-        wrong = [checked.name for checked in small_checks(kernels, device, group) if not checked.right]
+        wrong = [checked.name for checked in checks if not checked.right]
     except (KernelError, UnsuitableError, RuntimeError) as error:
         return f"The fast kernels do not run on this GPU ({error}), so answers come slowly."
     return (

@@ -7,6 +7,7 @@ all input weights, the mixer, its output weights; norm, gate and up, down. Resid
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -17,7 +18,6 @@ from app.engine.config import TextConfig
 from app.engine.kernels.linear import (
     THREADS,
     Tiled,
-    TiledLinear,
     UnsuitableError,
     multiply,
     prepare_blocks,
@@ -25,6 +25,7 @@ from app.engine.kernels.linear import (
     tile,
     tile_plain,
 )
+from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import Kernels
 from app.engine.model import Attention, DeltaNet, Layer, Norm, TextModel
 from app.engine.quantized import DenseLinear, Eora, Linear, PackedWeight, QuantizedLinear
@@ -58,8 +59,12 @@ class PackedLayer:
             self.out = tile([_stored(mixer.o)])
             mixer.q_gate, mixer.k, mixer.v = _views(kernels, self.into, into)
             mixer.o = TiledLinear(kernels, self.out)
-        self.gate_up = tile([_stored(mlp.gate), _stored(mlp.up)], paired=True)
-        self.down = tile([_stored(mlp.down)])
+        down = tile([_stored(mlp.down)])
+        # What is between comes out in the order in which it goes in again, so that nobody ever sorts it.
+        order = down.orders[0].long()
+        self.gate_up = tile([_reordered(_stored(mlp.gate), order), _reordered(_stored(mlp.up), order)], paired=True)
+        in_place = torch.arange(down.inputs, dtype=torch.int32, device=order.device).unsqueeze(0)
+        self.down = replace(down, orders=in_place, a=down.a[:, order].contiguous())
         mlp.gate, mlp.up = TiledLinear(kernels, self.gate_up, 0), TiledLinear(kernels, self.gate_up, 1)
         mlp.down = TiledLinear(kernels, self.down)
 
@@ -73,6 +78,13 @@ def _stored(linear: Linear) -> tuple[PackedWeight, Eora | None]:
     if not isinstance(linear, QuantizedLinear):
         raise UnsuitableError("a linear that is not quantized")
     return linear.packed, linear.eora
+
+
+def _reordered(part: tuple[PackedWeight, Eora | None], order: Tensor) -> tuple[PackedWeight, Eora | None]:
+    """The same linear with its outputs in another order. Zero points stay, since only equal ones are packed."""
+    packed, eora = part
+    packed = replace(packed, codes=packed.codes[:, order], scales=packed.scales[:, order])
+    return packed, None if eora is None else Eora(eora.a, eora.b[:, order])
 
 
 def _plain(linear: Linear) -> Tensor:
@@ -170,6 +182,11 @@ class Decoder:
         """Launch every step of the token, one by one."""
         for step in self._steps:
             step()
+
+    @property
+    def packed(self) -> tuple[list[PackedLayer], Tiled]:
+        """The weights, layer by layer, and the head."""
+        return self._layers, self._head
 
     @property
     def nbytes_a_token(self) -> int:

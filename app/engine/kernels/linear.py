@@ -1,19 +1,18 @@
-"""Quantized linears on the kernels: packing at load, products for a few tokens, expansion for many.
+"""Quantized linears on the kernels: packing at load, products for a few tokens (`dense` has those for many).
 
 Knows: GPTQ's packed weights, EoRA, which kernel to launch and how. Does not know: files, layers, what the numbers mean.
 Act-order needs no kernel: the inputs are sorted by group when the weight is packed, and x is read in that order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from app.engine.kernels.layout import GROUP, TALL, pack_codes, pack_plain, pack_scales, unpack_plain
+from app.engine.kernels.layout import GROUP, TALL, WORDS, pack_codes, pack_plain, pack_scales
 from app.engine.kernels.runtime import Gpu, KernelError, Kernels
-from app.engine.quantized import Eora, PackedWeight, unpack_columns, unpack_rows
+from app.engine.quantized import Eora, PackedWeight, unpack_rows
 
 MOST_TOKENS = 8
 """Up to so many tokens the streaming kernel multiplies; they are the columns of one tensor-core product."""
@@ -22,7 +21,7 @@ THREADS = 512
 _WARPS = THREADS // 32
 _UNIT_BYTES = 1024 + 128
 _RANKS = 32
-_SCRATCH_TILES = 512
+_WEIGHTS_AT_ONCE = 2**25
 
 
 class UnsuitableError(Exception):
@@ -84,33 +83,44 @@ def tile(
         raise UnsuitableError("two linears that are read together have their inputs in different orders")
     ranks = max(0 if eora is None else -(-eora.a.shape[1] // _RANKS) * _RANKS for _, eora in parts)
     a_rows: list[Tensor] = []
-    columns: list[tuple[Tensor, Tensor, Tensor]] = []
-    for (packed, eora), copy in zip(parts, copies, strict=True):
+    bs: list[Tensor] = []
+    for packed, eora in parts:
         a, b = _correction(eora, inputs, packed.out_features, ranks, packed.codes.device)
         a_rows.append(a)
-        codes = unpack_rows(packed.codes, bits)[orders[copy]]
-        columns.append((codes, packed.scales, b))
+        bs.append(b)
+    weights, scales = [packed for packed, _ in parts], [packed.scales for packed, _ in parts]
     if paired:
-        (codes, scales, b), (other_codes, other_scales, other_b) = columns
-        turns = _take_turns(b.T, other_b.T).T.contiguous()
-        columns = [(_take_turns(codes, other_codes), _take_turns(scales, other_scales), turns)]
-    units = torch.cat([torch.cat((pack_codes(codes, bits), pack_plain(b)), dim=1) for codes, _, b in columns])
-    scales = torch.cat([pack_scales(scales) for _, scales, _ in columns])
+        scales = [_take_turns(*scales)]
+        pieces = [_units(weights, _take_turns(bs[0].T, bs[1].T).T.contiguous(), orders[0])]
+    else:
+        pieces = [_units([one], b, orders[copy]) for one, b, copy in zip(weights, bs, copies, strict=True)]
+    units = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
     a = torch.cat(a_rows if more is None else [*a_rows, more])
     places = _places([packed.out_features for packed, _ in parts], copies, ranks, paired)
     order = torch.stack(orders).to(torch.int32)
     quantized = inputs * bits // 512
-    return Tiled(units, scales, places.to(units.device), order, a.contiguous(), bits, paired, quantized)
+    packed_scales = torch.cat([pack_scales(one) for one in scales])
+    return Tiled(units, packed_scales, places.to(units.device), order, a.contiguous(), bits, paired, quantized)
 
 
 def tile_plain(weight: Tensor) -> Tiled:
     """Pack a plain matrix [outputs, inputs] as bf16. Raises `UnsuitableError`."""
-    outputs, inputs = weight.shape
+    return tile_blocks([(0, weight)], weight.shape[0], weight.shape[1], weight.device)
+
+
+def tile_blocks(blocks: Iterable[tuple[int, Tensor]], outputs: int, inputs: int, device: torch.device) -> Tiled:
+    """Pack a plain matrix [outputs, inputs] as bf16 that comes in blocks of rows, each with its first row: so it is
+    never there twice. Raises `UnsuitableError`."""
     if outputs % TALL or inputs % _RANKS:
         raise UnsuitableError(f"a plain matrix of {outputs} × {inputs}")
-    device = weight.device
+    units = torch.empty(outputs // TALL, inputs // _RANKS, WORDS, dtype=torch.int32, device=device)
+    for begin, block in blocks:
+        if begin % TALL or block.shape[0] % TALL:
+            raise UnsuitableError(f"a plain matrix in blocks of {block.shape[0]} rows")
+        first = begin // TALL
+        units[first : first + block.shape[0] // TALL] = pack_plain(block.bfloat16())
     return Tiled(
-        units=pack_plain(weight.bfloat16()),
+        units=units,
         scales=torch.zeros(outputs // TALL, 0, 8, dtype=torch.int32, device=device),
         places=torch.zeros(outputs // TALL, 4, dtype=torch.int32, device=device),
         orders=torch.arange(inputs, dtype=torch.int32, device=device).unsqueeze(0),
@@ -121,15 +131,32 @@ def tile_plain(weight: Tensor) -> Tiled:
     )
 
 
+def _units(weights: list[PackedWeight], b: Tensor, order: Tensor) -> Tensor:
+    """The units of one linear, or of two that take turns, a few tiles at a time: what is on its way there is large."""
+    bits, each = weights[0].bits, TALL // len(weights)
+    tiles, quantized = weights[0].out_features // each, order.numel() * bits // 512
+    units = torch.empty(tiles, quantized + b.shape[1] // _RANKS, WORDS, dtype=torch.int32, device=b.device)
+    units[:, quantized:] = pack_plain(b)
+    at_once = max(1, _WEIGHTS_AT_ONCE // (order.numel() * TALL))
+    for first in range(0, tiles, at_once):
+        last = min(first + at_once, tiles)
+        codes = [unpack_rows(weight.codes[:, first * each : last * each], bits)[order] for weight in weights]
+        units[first:last, :quantized] = pack_codes(codes[0] if len(codes) == 1 else _take_turns(*codes), bits)
+    return units
+
+
 def _check(packed: PackedWeight, bits: int, inputs: int, multiple: int) -> None:
     if packed.bits != bits or packed.group_of.numel() != inputs:
         raise UnsuitableError("linears of the same input differ in bits or size")
     if inputs % GROUP or packed.out_features % multiple:
         raise UnsuitableError(f"a linear of {packed.out_features} × {inputs}")
-    counts = torch.bincount(packed.group_of, minlength=packed.scales.shape[0])
-    if packed.scales.shape[0] != inputs // GROUP or not bool((counts == GROUP).all()):
+    groups = torch.arange(inputs, device=packed.group_of.device) // GROUP
+    even = (packed.group_of.sort().values == groups).all()
+    middle = (packed.zeros == (0x88888888 if bits == 4 else 0x80808080) - 2**32).all()
+    even_groups, zeros_in_the_middle = torch.stack((even, middle)).tolist()  # once: a GPU has to be waited for
+    if packed.scales.shape[0] != inputs // GROUP or not even_groups:
         raise UnsuitableError(f"groups of other than {GROUP} inputs")
-    if not bool((unpack_columns(packed.zeros, bits) == 2 ** (bits - 1)).all()):
+    if not zeros_in_the_middle:
         raise UnsuitableError("zero points off the middle")
 
 
@@ -229,89 +256,3 @@ def prepare_blocks(gpu: Gpu, ranks: int) -> int:
     """How many blocks of `prepare.cu` make `ranks` elements of t evenly."""
     each = max(1, -(-ranks // gpu.multiprocessors))
     return max(16, -(-ranks // each))
-
-
-class TiledLinear:
-    """y = W x with a packed matrix: streamed for up to eight tokens, expanded and multiplied in blocks for more. Of a
-    paired matrix `half` says which of its two linears it is, and it is always expanded."""
-
-    def __init__(self, kernels: Kernels, tiled: Tiled, half: int = -1) -> None:
-        self.kernels, self.tiled, self.half = kernels, tiled, half
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes on the device."""
-        return self.tiled.nbytes
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """[T, in] → [T, out], bf16"""
-        few = x.shape[0] <= MOST_TOKENS and not self.tiled.paired
-        return self._few(x.contiguous()) if few else many(self.kernels, self.tiled, x, self.half)
-
-    def _few(self, x: Tensor) -> Tensor:
-        tiled, tokens, device = self.tiled, x.shape[0], x.device
-        ranks, copies = tiled.a.shape[0], tiled.orders.shape[0]
-        y = torch.empty(tokens, tiled.outputs, dtype=torch.bfloat16, device=device)
-        if tiled.quantized == 0:
-            multiply(self.kernels, tiled, x, x, y, tokens=tokens, splits=1, ranks=tiled.inputs)
-            return y
-        sorted_x = torch.empty(copies, tokens, tiled.inputs, dtype=torch.bfloat16, device=device)
-        t = torch.empty(tokens, ranks, dtype=torch.bfloat16, device=device)
-        exact = torch.empty(tokens, ranks, dtype=torch.float32, device=device)
-        self.kernels["prepare_plain"](
-            (prepare_blocks(self.kernels.gpu, ranks), tokens), THREADS, 2 * tiled.inputs,
-            x, sorted_x, tiled.orders, tiled.a, t, exact, tiled.inputs, copies, ranks,
-        )  # fmt: skip
-        multiply(self.kernels, tiled, sorted_x, t, y, tokens=tokens, splits=1)
-        return y
-
-
-def many(kernels: Kernels, tiled: Tiled, x: Tensor, half: int = -1) -> Tensor:
-    """y = W x for any number of tokens [T, in] → [T, out]: the weights of a block of outputs become bf16 numbers in a
-    scratch, and a dense product follows. `half` 0 or 1 takes only the first or second linear of a paired matrix."""
-    if tiled.quantized == 0:
-        return torch.cat([x @ unpack_plain(units).T for units in torch.split(tiled.units, _SCRATCH_TILES)], dim=1)
-    tall = TALL if half < 0 else TALL // 2
-    tiles, per_tile, _ = tiled.units.shape
-    scratch = torch.empty(min(tiles, _SCRATCH_TILES) * tall, tiled.inputs, dtype=torch.bfloat16, device=x.device)
-    y = torch.empty(x.shape[0], tiles * tall, dtype=torch.bfloat16, device=x.device)
-    t = x @ tiled.a.T
-    sorted_x: dict[int, Tensor] = {}
-    for begin, end, (upper, lower, copy) in _alike(tiled.places):
-        if copy not in sorted_x:
-            sorted_x = {copy: x[:, tiled.orders[copy].long()]}
-        block = scratch[: (end - begin) * tall]
-        kernels[f"expand_{tiled.bits}"](
-            (-(-(end - begin) * tiled.quantized // 8), 1), 256, 0,
-            tiled.units, tiled.scales, block, begin, end - begin, tiled.quantized, per_tile, half,
-        )  # fmt: skip
-        b = unpack_plain(tiled.units[begin:end, tiled.quantized :])
-        out = sorted_x[copy] @ block.T
-        if b.numel():
-            out += _low_rank(b, t, (upper, lower), half)
-        y[:, begin * tall : end * tall] = out
-    return y
-
-
-def _alike(places: Tensor) -> list[tuple[int, int, tuple[int, int, int]]]:
-    """Runs of tiles that read the same x and t and fit into the scratch: begin, end, (t above, t below, copy of x)."""
-    rows = [(row[0], row[1], row[2]) for row in places.tolist()]
-    cuts = [i for i in range(1, len(rows)) if rows[i] != rows[i - 1]]
-    runs = []
-    for begin, end in pairwise([0, *cuts, len(rows)]):
-        starts = [*range(begin, end, _SCRATCH_TILES), end]
-        runs += [(first, last, rows[begin]) for first, last in pairwise(starts)]
-    return runs
-
-
-def _low_rank(b: Tensor, t: Tensor, places: tuple[int, int], half: int) -> Tensor:
-    """B t for tiles whose outputs 0…7 take t from one place on and outputs 8…15 from another."""
-    ranks = b.shape[1]
-    sides = b.view(-1, 2, TALL // 2, ranks)
-    above, below = (
-        (t[:, at : at + ranks] @ sides[:, side].flatten(0, 1).T).view(t.shape[0], -1, 8)
-        for side, at in enumerate(places)
-    )
-    if half >= 0:
-        return (above, below)[half].flatten(1)
-    return torch.stack((above, below), dim=2).flatten(1)

@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 Value = Tensor | int | float | None
 """What a kernel takes: a tensor (its address), an `int`, a `float`, or no address."""
 
-SOURCES = ("linear", "prepare", "delta", "attention")
+SOURCES = ("linear", "prepare", "delta", "attention", "dense", "chunk", "carry", "prefill")
 OLDEST = 80
 """The compute capability from which the kernels run, times ten: sm_80 brought bf16 products and asynchronous copies."""
 _FREE_SHARED = 48 * 1024
@@ -92,10 +93,11 @@ def compiled(source: str, arch: int, options: tuple[str, ...], cache: Path | Non
     _called(nvrtc.nvrtcGetCUBIN, program, code)
     _called(nvrtc.nvrtcDestroyProgram, program)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{os.getpid()}")
-        part.write_bytes(code)
-        part.replace(kept)
+        with suppress(OSError):  # a folder that cannot be written to costs time at the next start, no more
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(code)
+            part.replace(kept)
     return code
 
 

@@ -1,34 +1,143 @@
-"""Puts a loaded text model onto the kernels, if this GPU and this model allow it: the engine's one door to them.
+"""Puts a text model onto the kernels while it is loaded, if this GPU and this model allow it: the engine's one door to
+them.
 
-Knows: what can go wrong and how to say it. Does not know: the protocol, files of a model. Whatever goes wrong, the
-plain path is still there.
+Knows: what can go wrong and how to say it, and whether a GPU was checked before. Does not know: the protocol, files of
+a model. Whatever goes wrong, the plain path is still there, and what was packed until then is used by it.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
+from app.engine.config import TextConfig
 from app.engine.kernels.check import self_check
-from app.engine.kernels.decode import Decoder
-from app.engine.kernels.linear import UnsuitableError
-from app.engine.kernels.runtime import CudaKernels, KernelError
-from app.engine.model import TextModel
+from app.engine.kernels.decode import Decoder, PackedLayer, require_fit
+from app.engine.kernels.linear import UnsuitableError, tile_blocks
+from app.engine.kernels.module import TiledLinear
+from app.engine.kernels.prefill import Prefill
+from app.engine.kernels.prefill_check import self_check_many
+from app.engine.kernels.runtime import CudaKernels, KernelError, Kernels
+from app.engine.model import Layer, TextModel
+
+_LONGEST = 300
 
 
-def start(
-    model: TextModel, cache: Path | None, progress: Callable[[int, int], None]
-) -> tuple[Decoder | None, str | None]:
-    """A decoder over the model's weights, which it packs anew, or None with a sentence for the person. `cache` is the
-    folder in which compiled kernels are kept; `progress(done, total)` is called while they are compiled."""
-    group = model.config.heads // model.config.kv_heads
-    try:
-        kernels = CudaKernels(model.device, group, cache, progress)
-        wrong = self_check(kernels, model.device, group)
-        if wrong is not None:
-            return None, wrong
-        return Decoder(model, kernels), None
-    except KernelError as error:
-        return None, str(error)
-    except ImportError:
-        return None, "The fast kernels need NVIDIA's cuda-bindings, which are missing, so answers come slowly."
-    except UnsuitableError as error:
-        return None, f"The fast kernels do not take this model's weights ({error}), so answers come slowly."
+def start_kernels(
+    config: TextConfig, device: torch.device, cache: Path | None, progress: Callable[[int, int], None]
+) -> Kernels:
+    """The kernels on a GPU, compiled or taken from the folder `cache`, and checked the first time that this GPU runs
+    them. `progress(done, total)` is called in between. Raises `KernelError`, or `ImportError` without NVIDIA's
+    bindings."""
+    group = config.heads // config.kv_heads
+    kernels = CudaKernels(device, group, cache, progress)
+    mark = None if cache is None else cache / f"checked-{_fingerprint(device, group)}"
+    if mark is None or not mark.exists():
+        _check_once(kernels, device, group, mark)
+    return kernels
+
+
+def _check_once(kernels: Kernels, device: torch.device, group: int, mark: Path | None) -> None:
+    """Check the kernels and leave `mark`. A check that ends the whole process, as a wrong address on a GPU does, leaves
+    a trace, and is not tried again. Raises `KernelError`."""
+    trace = None if mark is None else mark.with_name(mark.name.replace("checked", "trying"))
+    if trace is not None and trace.exists():
+        raise KernelError("The fast kernels ended the engine when they were tried on this GPU, so answers come slowly.")
+    with suppress(OSError):  # then the next start checks again
+        if trace is not None:
+            trace.parent.mkdir(parents=True, exist_ok=True)
+            trace.touch()
+    wrong = self_check(kernels, device, group) or self_check_many(kernels, device)
+    torch.zeros(1, device=device).item()  # raises where the GPU takes no more work from this process: the trace stays
+    with suppress(OSError):
+        if trace is not None:
+            trace.unlink(missing_ok=True)
+        if mark is not None and wrong is None:
+            mark.touch()
+    if wrong is not None:
+        raise KernelError(wrong)
+
+
+def _fingerprint(device: torch.device, group: int) -> str:
+    """What a check was good for: these sources on this kind of GPU, with this driver and this torch."""
+    from cuda.bindings import driver  # type: ignore[import-untyped]  # noqa: PLC0415 - absent where there is no CUDA
+
+    sources = sorted(file.name for file in files(__package__).iterdir() if file.name.endswith((".cu", ".cuh")))
+    digest = hashlib.sha256()
+    for name in sources:
+        digest.update((files(__package__) / name).read_bytes())
+    place = (torch.cuda.get_device_name(device), driver.cuDriverGetVersion()[1], torch.__version__, group)
+    digest.update(repr(place).encode())
+    return digest.hexdigest()[:32]
+
+
+class FastPath:
+    """What of one model is on the kernels. `slow` says why it is not all of it, as a sentence for the person."""
+
+    def __init__(self, config: TextConfig, dtype: torch.dtype, start: Callable[[], Kernels]) -> None:
+        self.slow: str | None = None
+        self._kernels: Kernels | None = None
+        self._layers: list[PackedLayer] = []
+        try:
+            require_fit(config, dtype)
+            self._kernels = start()
+        except (KernelError, UnsuitableError, ImportError) as error:
+            self._give_up(error)
+
+    def pack(self, layer: Layer) -> int | None:
+        """Pack a layer's weights and let go of the old ones; the bytes they take now, or None if nothing was done."""
+        if self._kernels is None:
+            return None
+        try:
+            packed = PackedLayer(self._kernels, layer)
+        except UnsuitableError as error:
+            self._give_up(error)
+            return None
+        self._layers.append(packed)
+        return sum(matrix.nbytes for matrix in packed.matrices)
+
+    def pack_head(
+        self, blocks: Iterable[tuple[int, Tensor]], shape: tuple[int, int], device: torch.device
+    ) -> TiledLinear | None:
+        """The output matrix [outputs, inputs] from blocks of its rows, or None if nothing was read."""
+        if self._kernels is None:
+            return None
+        try:
+            return TiledLinear(self._kernels, tile_blocks(blocks, *shape, device))
+        except UnsuitableError as error:
+            self._give_up(error)
+            return None
+
+    def decoder(self, model: TextModel) -> Decoder | None:
+        """What runs the model token by token, once all of it is packed."""
+        if self._kernels is None:
+            return None
+        try:
+            return Decoder(model, self._kernels, self._layers)
+        except UnsuitableError as error:
+            self._give_up(error)
+            return None
+
+    def prefill(self, model: TextModel, decoder: Decoder) -> Prefill | None:
+        """What reads many tokens at once, with the decoder's weights."""
+        if self._kernels is None:
+            return None
+        try:
+            return Prefill(model, self._kernels, *decoder.packed)
+        except UnsuitableError as error:
+            self._give_up(error)
+            return None
+
+    def _give_up(self, error: KernelError | UnsuitableError | ImportError) -> None:
+        self._kernels = None
+        match error:
+            case KernelError():
+                self.slow = str(error)[:_LONGEST]
+            case UnsuitableError():
+                self.slow = f"The fast kernels do not take this model's weights ({error}), so answers come slowly."
+            case _:
+                self.slow = "The fast kernels need NVIDIA's cuda-bindings, which are missing, so answers come slowly."

@@ -2,7 +2,8 @@
 
     python -m tests.bench.emulation [MULTIPROCESSORS [KILOBYTES]]
 
-compares every kernel with its reference, then a whole token of the small synthetic model with plain torch in fp32.
+compares every kernel with its reference, then whole tokens and a prompt of the small synthetic model with plain torch
+in fp32.
 """
 
 import ctypes

@@ -8,6 +8,8 @@ import torch
 
 from app.engine.kernels.check import error, small_checks
 from app.engine.kernels.decode import Decoder
+from app.engine.kernels.prefill import Prefill
+from app.engine.kernels.prefill_check import prefill_checks
 from app.engine.kernels.runtime import Gpu, Kernels
 from app.engine.model import TextModel
 from app.engine.rope import text_positions
@@ -31,6 +33,21 @@ def whole_token(kernels: Kernels, tokens: int) -> float:
     return worst
 
 
+def whole_prompt(kernels: Kernels, cuts: tuple[int, ...]) -> float:
+    """The worst of a prompt's logits, read in such chunks, against plain torch in fp32."""
+    exact = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU, torch.float32), CPU, torch.float32)
+    model = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU), CPU, torch.bfloat16)
+    prefill = Prefill(model, kernels, *Decoder(model, kernels).packed)
+    states = exact.new_state(sum(cuts)), model.new_state(sum(cuts))
+    worst = 0.0
+    for count in cuts:
+        ids, begin = torch.randint(0, 320, (count,)), states[0].length
+        positions = text_positions(begin, begin + count, 0)
+        expected = exact.forward(exact.embed(ids), positions, states[0])
+        worst = max(worst, error(prefill.forward(model.embed(ids), positions, states[1]), expected.double()))
+    return worst
+
+
 def main() -> int:
     """Print every comparison; 1 if one is wrong."""
     given = [int(text) for text in sys.argv[1:]]
@@ -40,12 +57,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for group in (2, 6):
             kernels = EmulatedKernels(Path(folder), gpu, group)
-            for checked in small_checks(kernels, CPU, group):
+            checks = (*small_checks(kernels, CPU, group), *prefill_checks(kernels, torch.Generator()))
+            for checked in checks:
                 sys.stdout.write(f"{'right' if checked.right else 'WRONG'} {checked.name}: {checked.error:.1e}\n")
                 right = right and checked.right
-        worst = whole_token(kernels, 4)
-    sys.stdout.write(f"four whole tokens: off by at most {worst:.4f}\n")
-    return 0 if right and worst < 0.03 else 1
+        worst, prompt = whole_token(kernels, 4), whole_prompt(kernels, (2, 70, 9))
+    sys.stdout.write(f"four whole tokens: off by at most {worst:.4f}; a prompt: by {prompt:.4f}\n")
+    return 0 if right and max(worst, prompt) < 0.03 else 1
 
 
 if __name__ == "__main__":

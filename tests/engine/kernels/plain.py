@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from app.engine.kernels.runtime import SOURCES, Gpu, Launch, Value
+from tests.engine.kernels.many import ManyTokens
+from tests.engine.kernels.units import dense as dense_units
+from tests.engine.kernels.units import numbers
 
 _LINEARS = re.compile(r"linear_([48])(_partial|_gated)?$")
-_EXPANDS = re.compile(r"expand_([48])$")
 
 
 @cache
@@ -32,11 +34,11 @@ def signatures() -> dict[str, tuple[str, ...]]:
             found[name] = tuple(kinds)
         generic = found.pop("NAME", None)
         if generic is not None:
-            found |= dict.fromkeys(re.findall(r"^LINEAR\((\w+),", text, re.MULTILINE), generic)
+            found |= dict.fromkeys(re.findall(r"^[A-Z]+\((\w+),", text, re.MULTILINE), generic)
     return found
 
 
-class PlainKernels:
+class PlainKernels(ManyTokens):
     """Every kernel by its name; `launched` lists the names in the order of launches."""
 
     def __init__(self, multiprocessors: int = 6, shared_limit: int = 99 * 1024) -> None:
@@ -60,9 +62,6 @@ class PlainKernels:
         if match := _LINEARS.match(name):
             bits, kind = match.groups()
             return lambda _grid, *values: _linear(int(bits), kind, *values)
-        if match := _EXPANDS.match(name):
-            bits = match.group(1)
-            return lambda _grid, *values: _expand(int(bits), *values)
         twin: Callable[..., None] = getattr(self, f"_{name}")
         return twin
 
@@ -145,64 +144,18 @@ def _finish(natural: Tensor, *values: Any) -> None:
         target.view(-1)[: tokens * ranks].copy_(product.flatten())
 
 
-def _codes(units: Tensor, bits: int) -> Tensor:
-    """[tiles, units, 256] → codes less their zero, fp32 [outputs, inputs], read one place at a time."""
-    tiles, count, _ = units.shape
-    span = 512 // bits
-    lanes = units.view(tiles, count, 2, 8, 4, 4)
-    dense = torch.empty(tiles, 2, 8, count, span)
-    for piece in range(2):
-        for t in range(4):
-            for half in range(2):
-                for e in range(4):
-                    shift = 4 * half + 8 * (e // 2) + 16 * (e % 2)
-                    nibbles = (
-                        ((lanes[:, :, piece, :, t] >> shift) & 15).float().permute(0, 2, 1, 3)
-                    )  # tile, g, unit, word
-                    if bits == 4:
-                        for word in range(4):
-                            dense[:, half, :, :, 64 * piece + 16 * t + 4 * word + e] = nibbles[..., word] - 8
-                    else:
-                        for pair in range(2):
-                            code = 16 * nibbles[..., 2 * pair] + nibbles[..., 2 * pair + 1]
-                            dense[:, half, :, :, 32 * piece + 8 * t + 4 * pair + e] = code - 128
-    return dense.view(tiles * 16, count * span)
-
-
-def _numbers(units: Tensor) -> Tensor:
-    """The bf16 units of [tiles, units, 256] → fp32 [outputs, 32 · units]."""
-    tiles, count, _ = units.shape
-    halves = units.contiguous().view(torch.bfloat16).view(tiles, count, 2, 8, 4, 4, 2).float()
-    dense = torch.empty(tiles, 2, 8, count, 32)
-    for piece in range(2):
-        for t in range(4):
-            for half in range(2):
-                for e in range(4):
-                    dense[:, half, :, :, 8 * t + 4 * piece + e] = halves[
-                        :, :, piece, :, t, half + 2 * (e // 2), e % 2
-                    ].mT
-    return dense.view(tiles * 16, count * 32)
-
-
-def _weight(units: Tensor, scales: Tensor, bits: int) -> Tensor:
-    """Dequantized, fp32 [outputs, inputs], inputs in the packed order."""
-    pairs = scales.contiguous().view(torch.float16).view(scales.shape[0], scales.shape[1], 8, 2)
-    each = pairs.permute(0, 3, 2, 1).flatten(0, 2).float().repeat_interleave(128, 1)
-    return _codes(units, bits) * each
-
-
 def _linear(bits: int, kind: str | None, *values: Any) -> None:
     units, scales, places, x, t, y, inputs, ranks, tiles, quantized, plain, splits, tokens, batch = values
     assert batch > 0
     assert units.shape == (tiles, quantized + plain, 256)
     out = torch.zeros(tokens, tiles, 2, 8)
     if quantized:
-        weight = _weight(units[:, :quantized], scales, bits).view(tiles, 16, inputs)
+        weight = dense_units(units[:, :quantized], scales, bits).view(tiles, 16, inputs)
         copies = x.view(-1)[: (int(places[:, 2].max()) + 1) * tokens * inputs].view(-1, tokens, inputs).float()
         for index in range(tiles):
             out[:, index] += (copies[places[index, 2]] @ weight[index].T).view(tokens, 2, 8)
     if plain:
-        b = _numbers(units[:, quantized:]).view(tiles, 2, 8, plain * 32)
+        b = numbers(units[:, quantized:]).view(tiles, 2, 8, plain * 32)
         rows = t.view(-1)[: tokens * ranks].view(tokens, ranks).float()
         for index in range(tiles):
             for side in range(2):
@@ -212,12 +165,3 @@ def _linear(bits: int, kind: str | None, *values: Any) -> None:
     if kind == "_partial":  # everything in the first part: how the sum is cut is the kernel's own affair
         y.view(-1)[: splits * result.numel()].zero_()
     y.view(-1)[: result.numel()].copy_(result.flatten())
-
-
-def _expand(bits: int, *values: Any) -> None:
-    units, scales, dense, first, tiles, quantized, per_tile, half = values
-    assert units.shape[1] == per_tile
-    weight = _weight(units[first : first + tiles, :quantized], scales[first : first + tiles], bits)
-    if half >= 0:
-        weight = weight.view(tiles, 2, 8, -1)[:, half].flatten(0, 1)
-    dense.copy_(weight)

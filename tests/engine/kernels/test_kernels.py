@@ -17,7 +17,8 @@ from app.engine.kernels.check import (
 )
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.layout import pack_plain, unpack_plain
-from app.engine.kernels.linear import TiledLinear, UnsuitableError, pool_bytes, splits_for, tile
+from app.engine.kernels.linear import UnsuitableError, pool_bytes, splits_for, tile
+from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import SOURCES, Gpu, Value, compiled, definitions
 from app.engine.load import ParleyModel, open_model
 from app.engine.model import TextModel
@@ -54,7 +55,7 @@ def test_the_checks_accept_what_is_right() -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["linear_8_partial", "linear_4_gated", "expand_4", "delta_step", "gather", "prepare_norm"]
+    "broken", ["linear_8_partial", "linear_4_gated", "dense_4", "delta_step", "gather", "prepare_norm"]
 )
 def test_the_checks_see_a_kernel_that_does_nothing(broken: str) -> None:
     class Broken(PlainKernels):
@@ -127,7 +128,7 @@ def test_launches_fit_the_gpu(count: int, limit: int) -> None:
 
 
 def test_every_kernel_has_a_signature() -> None:
-    assert {"linear_4_gated", "linear_8", "expand_8", "prepare_gated", "delta_step", "rotate"} <= set(signatures())
+    assert {"linear_4_gated", "linear_8", "dense_8", "prepare_gated", "delta_step", "rotate"} <= set(signatures())
     assert signatures()["rotate"][3] == "float"
 
 
