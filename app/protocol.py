@@ -138,7 +138,12 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load the checkpoint in folder `model`. `context` None means the largest that fits, up to the model's own."""
+    """Load the checkpoint in folder `model`. `context` None means the largest that fits, up to the model's own. `yarn`
+    stretches positions by that factor, for longer contexts than the model was trained with.
+
+    What the model has read of conversations is kept in host memory, at most `memory_limit` bytes (None: a quarter of
+    what is free), and below the folder `cache_dir`, if there is one, at most `cache_limit` bytes (0: what is usual).
+    """
 
     model: str
     device: Literal["auto", "cuda", "cpu"] = "auto"
@@ -146,6 +151,8 @@ class Load:
     context: int | None = None
     cache_dir: str = ""
     cache_limit: int = 0
+    memory_limit: int | None = None
+    yarn: Literal[1, 2, 4] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +242,15 @@ class Unloaded:
 
 @dataclass(frozen=True, slots=True)
 class Prefill:
-    """Tokens of the prompt read so far, of all, and how many of all came from the cache."""
+    """Tokens of the prompt read so far, of all, and how many of all came from the cache; tokens a second at the moment
+    and about how many seconds are left, both 0 while unknown."""
 
     request: str
     done: int
     total: int
     reused: int
+    tokens_a_second: float = 0.0
+    seconds_left: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,20 +275,23 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The answer to `Measure`: tokens of the conversation so far, and of the draft (each media item's in order)."""
+    """The answer to `Measure`: tokens of the conversation so far, and of the draft (each media item's in order), and of
+    each message of the conversation, media included; none if the texts are far too long, or the template hides it."""
 
     request: str
     conversation_tokens: int
     draft_tokens: int
     media_tokens: tuple[int, ...]
     media_sizes: tuple[tuple[int, int], ...]
+    message_tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
     """Memory of the device that the model runs on, in bytes, and the context in tokens. Sent at least every 2 s by the
     worker itself, so it also shows that the worker is alive. On the CPU `total` is the machine's memory and `weights`
-    the engine process's own; `other` is what every other program uses.
+    the engine process's own; `other` is what every other program uses. `workspace` is what this process has beside the
+    model and the cache: the driver's share, and what computing takes.
     """
 
     kind: Literal["gpu", "cpu", "none"]
@@ -289,6 +302,7 @@ class Gauges:
     other: int
     context_used: int
     context: int
+    workspace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,9 +354,262 @@ DecoderCommand = Decode
 DecoderEvent = Decoded | Refused
 
 
+# ---- to and from the history's jobs --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Make the history openable that was found old or damaged. The sender has closed it."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tidy:
+    """Look the history over: is it sound, what has been in the trash for too long, which files does nothing use."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Bring what was written into the file itself, and into the index of the search."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepFile:
+    """Keep a copy of the attached file at `path`, whose content has this digest."""
+
+    request: str
+    digest: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look for words in all conversations outside the trash."""
+
+    request: str
+    words: str
+    most: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Erase conversations from the disk; none means all that are in the trash."""
+
+    request: str
+    conversations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Write conversations to the file at `path`; none means all."""
+
+    request: str
+    form: Literal["markdown", "json"]
+    path: str
+    conversations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """Add the conversations of a file that `Export` wrote."""
+
+    request: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place where all words were found: in a title if `message` is empty. `marks` are pairs of where in `excerpt` a
+    word begins and ends."""
+
+    conversation: str
+    title: str
+    used_at: float
+    message: str
+    role: Literal["title", "question", "answer", "thinking"]
+    excerpt: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What was found, the last used first; `more` if there is more than was asked for."""
+
+    request: str
+    hits: tuple[Hit, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job is done. `note` is a sentence if there is something to say; `changed`: the lists have to be read again."""
+
+    request: str
+    note: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job could not be done: one sentence with a way out. `damaged`: the history has to be mended."""
+
+    request: str
+    message: str
+    damaged: bool = False
+
+
+HistoryCommand = Mend | Tidy | Settle | KeepFile | Find | Erase | Export | Import
+HistoryEvent = Hits | JobDone | JobFailed
+
+
+# ---- to and from the downloader ------------------------------------------------------------------------------------
+
+DownloadStage = Literal["listing", "checking", "fetching", "waiting", "stalled", "paused"]
+DownloadTrouble = Literal["network", "repository", "disk", "folder", "internal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Bring the model `repository` ("owner/name") of the hub into the folder `into`, or what of it is not there yet.
+
+    `revision` is a branch, a tag or a commit; empty means what the folder began with, and "main" for a new one. From
+    the start on it is one commit, whatever happens at the hub.
+    """
+
+    request: str
+    repository: str
+    into: str
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseDownload:
+    """Let go of the line and wait."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeDownload:
+    """Go on where it was."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDownload:
+    """End a download or a verification. What has arrived stays, to go on from another day, unless `discard`."""
+
+    request: str
+    discard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Compare a downloaded folder with its manifest: by size and time of change, and by content where these differ from
+    what was checked before; `full`: everything by content."""
+
+    request: str
+    folder: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """How far a download is: bytes of bytes in all, bytes a second and seconds left (both 0 while unknown). `note` is a
+    sentence for a stage that needs one: why it waits. Sent at least every second, except while a disk is waited for."""
+
+    request: str
+    stage: DownloadStage
+    file: str
+    done: int
+    total: int
+    bytes_a_second: float = 0.0
+    seconds_left: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """Everything is there and right: so many files, with so many bytes."""
+
+    request: str
+    folder: str
+    commit: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadCancelled:
+    """It ended because that was asked for."""
+
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFailed:
+    """A download or a verification could not be done: one sentence with a way out; `detail` is for the log."""
+
+    request: str
+    kind: DownloadTrouble
+    message: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verifying:
+    """How far a verification is, in bytes."""
+
+    request: str
+    file: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file that is not as it should be; `message` is a sentence."""
+
+    file: str
+    kind: Literal["missing", "size", "changed", "foreign"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found; no problems means that the folder holds the model and nothing else."""
+
+    request: str
+    folder: str
+    repository: str
+    commit: str
+    files: int
+    size: int
+    problems: tuple[Problem, ...]
+
+
+DownloaderCommand = Download | PauseDownload | ResumeDownload | CancelDownload | Verify
+DownloaderEvent = Downloading | Downloaded | DownloadCancelled | DownloadFailed | Verifying | Verified
+
+
 # ---- one object a line ---------------------------------------------------------------------------------------------
 
-Message = EngineCommand | EngineEvent | DecoderCommand | DecoderEvent
+Message = (
+    EngineCommand
+    | EngineEvent
+    | DecoderCommand
+    | DecoderEvent
+    | HistoryCommand
+    | HistoryEvent
+    | DownloaderCommand
+    | DownloaderEvent
+)
 _MESSAGES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
 _M = TypeVar("_M")
 _LARGEST = sys.float_info.max

@@ -11,7 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from app.protocol import Decode, Decoded, Failed, Load, Loaded, Message, Refused, decode, encode
+from app.protocol import (
+    Decode,
+    Decoded,
+    DownloadFailed,
+    Failed,
+    Load,
+    Loaded,
+    Message,
+    Refused,
+    Verify,
+    decode,
+    encode,
+)
 from tests.media import corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,13 +34,19 @@ PIXELS = {"cv2", "PIL"}
 # What a package and everything of ours that it imports, however deep in a function, must never import.
 NEVER = {
     "app.ui": HEAVY | PIXELS | {"numpy", "app.engine", "app.media", "app.ask"},
-    "app.chat": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
+    "app.chat": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings", "app.history"},
+    "app.history": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.ask", "app.settings"},
     "app.settings": HEAVY | PIXELS | {"app.ui", "app.engine", "app.media", "app.chat"},
     "app.ask": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
+    "app.inspect": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
     "app.engine": PIXELS | {"PySide6", "app.ui", "app.chat", "app.settings", "app.media", "app.ask"},
+    "app.bench": PIXELS | {"PySide6", "app.ui", "app.chat", "app.settings", "app.media", "app.ask"},
+    "app.download": HEAVY
+    | PIXELS
+    | {"PySide6", "numpy", "app.ui", "app.chat", "app.history", "app.media", "app.settings"},
     "app.media": HEAVY | {"PySide6", "app.ui", "app.chat", "app.settings", "app.engine", "app.ask"},
 }
-STANDARD_LIBRARY_ONLY = ("app.protocol", "app.programs")
+STANDARD_LIBRARY_ONLY = ("app.protocol", "app.programs", "app.plan")
 
 
 def test_no_arrow_between_the_programs_turns_round() -> None:
@@ -188,6 +206,12 @@ def test_the_decoder_holds_neither_torch_nor_qt(tmp_path: Path) -> None:
     assert parent.isdisjoint(HEAVY | PIXELS | {"PySide6", "numpy"})
     assert "cv2" in child
     assert child.isdisjoint(HEAVY | {"PySide6"})
+
+
+def test_the_downloader_holds_neither_torch_nor_qt(tmp_path: Path) -> None:
+    held = _held_by("app.download", [], Verify("1", str(tmp_path)), DownloadFailed, tmp_path)
+    assert "app.download.fetch" in held
+    assert held.isdisjoint(HEAVY | PIXELS | {"PySide6", "numpy", "app.engine.model", "app.ui", "app.media"})
 
 
 def _held_by(program: str, arguments: list[str], said: Message, answer: object, tmp_path: Path) -> set[str]:

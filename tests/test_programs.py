@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import paths
-from app.programs import program
+from app.programs import DOWNLOADS, program
 
 
 def test_a_checkout_runs_modules_in_the_folder_that_holds_them() -> None:
@@ -20,6 +20,7 @@ def test_frozen_the_programs_lie_beside_this_one(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "executable", str(tmp_path / "parley"))
     assert program("decoder").argv == [str(tmp_path / "parley-decoder")]
     assert program("decoder").folder == str(tmp_path)
+    assert program("downloader").argv == [str(tmp_path / "parley"), DOWNLOADS]
 
 
 def test_a_relative_home_is_one_place_for_every_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

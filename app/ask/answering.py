@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from app import paths
 from app.ask.child import Child, LostError
 from app.ask.question import Question
 from app.ask.refusal import BAD_INPUT, FAILURE, AskError
@@ -40,6 +41,7 @@ _START_SECONDS = 60.0
 _SILENCE_SECONDS = 10.0
 _DECODE_SECONDS = 660.0
 
+Yarn = Literal[1, 2, 4]
 Heard = Callable[[EngineEvent], None]
 
 
@@ -81,8 +83,9 @@ class Answering:
     After a `LostError` the next question starts the engine afresh.
     """
 
-    def __init__(self, model: Path, context: int | None, heard: Heard) -> None:
-        self._load = Load(str(model.absolute()), context=context)
+    def __init__(self, model: Path, context: int | None, heard: Heard, yarn: Yarn = 1) -> None:
+        cache = str(paths.cache_dir() / "engine")
+        self._load = Load(str(model.absolute()), context=context, cache_dir=cache, yarn=yarn)
         self._heard = heard
         self._engine: Child | None = None
         self._decoder: Child | None = None

@@ -5,9 +5,19 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Never
+from typing import Literal, Never
 
 from app import APP_NAME, __version__
+from app.bench.arguments import BenchOptions, add_bench, bench_options
+from app.download.arguments import (
+    DownloadOptions,
+    VerifyOptions,
+    add_download,
+    add_verify,
+    download_options,
+    verify_options,
+)
+from app.inspect.arguments import YARN, InspectOptions, add_inspect, inspect_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class AskOptions:
     temperature: float | None
     seed: int | None
     context: int | None
+    yarn: Literal[1, 2, 4]
     json: bool
     batch: Path | None
 
@@ -37,15 +48,33 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def read_arguments(arguments: list[str]) -> AskOptions | None:
-    """The options of `parley ask`, or None when the window is wanted. Exits for `--help`, `--version` and mistakes."""
+Options = AskOptions | BenchOptions | DownloadOptions | InspectOptions | VerifyOptions
+
+
+def read_arguments(arguments: list[str]) -> Options | None:
+    """The options of a command, or None when the window is wanted. Exits for `--help`, `--version` and mistakes."""
     parser = _Parser(prog="parley", description=f"{APP_NAME}: a private chat with a large model on your own GPU.")
     parser.add_argument("--version", action="version", version=f"{APP_NAME} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     _add_ask(commands.add_parser("ask", help="answer in the terminal, without a window"))
+    add_bench(commands.add_parser("bench", help="measure how fast a model loads and answers here"))
+    add_inspect(commands.add_parser("inspect", help="say what a model's folder holds and whether it fits here"))
+    add_download(commands.add_parser("download", help="fetch a model, or go on fetching it"))
+    add_verify(commands.add_parser("verify", help="say whether a downloaded model is complete and right"))
     found = parser.parse_args(arguments)
     if found.command is None:
         return None
+    if found.command == "inspect":
+        return inspect_options(found)
+    if found.command == "download":
+        return download_options(found)
+    if found.command == "verify":
+        return verify_options(found)
+    if found.command == "bench":
+        try:
+            return bench_options(found)
+        except ValueError as error:
+            parser.error(str(error))
     options = AskOptions(
         text=found.text,
         images=tuple(found.image),
@@ -58,6 +87,7 @@ def read_arguments(arguments: list[str]) -> AskOptions | None:
         temperature=found.temperature,
         seed=found.seed,
         context=found.context,
+        yarn=found.yarn,
         json=found.json,
         batch=found.batch,
     )
@@ -83,6 +113,7 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("--temperature", type=_temperature, metavar="T", help="randomness; 0 always takes the likeliest")
     ask.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     ask.add_argument("--context", type=_count, metavar="N", help="tokens of context to make room for")
+    ask.add_argument("--yarn", type=int, choices=YARN, default=1, help="stretch positions, for very long contexts only")
     ask.add_argument("--json", action="store_true", help="print one JSON object at the end")
     ask.add_argument("--batch", type=Path, metavar="FILE", help="answer every line of a file, a JSON object each")
 

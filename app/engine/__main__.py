@@ -16,7 +16,11 @@ _IMPORT_BEATS = 120
 
 
 def main() -> None:
-    """Run until stdin closes."""
+    """Run until stdin closes; or, told to `inspect`, answer that one question."""
+    if sys.argv[1:2] == ["inspect"]:
+        from app.engine.inspection import serve  # noqa: PLC0415 - torch takes seconds
+
+        sys.exit(serve(sys.argv[2]))
     wire = Wire(claim_stdout())
     wire.send(Hello(__version__, os.getpid()))
     # The face decides when the engine ends, by closing stdin; Ctrl+C in a terminal is meant for the face.

@@ -1,16 +1,26 @@
 """What the model remembers of the tokens it has read: keys and values, DeltaNet states, where it stands.
 
-Knows: sizes and copies. Does not know: the tokens, or when a state can be used again. Keys and values can be cut short
-at any token; a DeltaNet state cannot, so going back needs a `Snapshot` taken on the way.
+Knows: sizes and copies. Does not know: the tokens, or when a state can be used again (`sessions`). Keys and values can
+be cut short at any token; a DeltaNet state cannot, so going back needs a `Snapshot` taken on the way. A state's buffers
+stay where they are for as long as it lives, because recorded CUDA graphs hold their addresses: going back copies into
+them.
 """
 
+import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from app.engine.config import TextConfig
+
+_ROWS_AT_ONCE = 2048
+"""Tokens whose keys and values are copied in one go, so that the device needs little room for it."""
+_ALIGNED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +31,41 @@ class Snapshot:
     rope_delta: int
     parts: Any
     nbytes: int
+
+
+class HostTensors:
+    """Tensors in host memory that belong together, in one piece that is page-locked for a GPU, so that copies between
+    the two run at the speed of the bus. Memory that cannot be locked is used as it is."""
+
+    def __init__(self, shapes: Sequence[tuple[tuple[int, ...], torch.dtype]], device: torch.device) -> None:
+        """Room for tensors of these shapes and element types, to be exchanged with `device`."""
+        sizes = [torch.Size(shape).numel() * dtype.itemsize for shape, dtype in shapes]
+        places = [0]
+        for size in sizes:
+            places.append(places[-1] + -(-size // _ALIGNED) * _ALIGNED)
+        memory = torch.empty(places[-1], dtype=torch.uint8)
+        self.nbytes = memory.nbytes
+        self.tensors = [
+            memory[begin : begin + size].view(dtype).view(shape)
+            for begin, size, (shape, dtype) in zip(places, sizes, shapes, strict=False)
+        ]
+        if device.type == "cuda" and memory.nbytes and _locked(memory, device):
+            # Bound to this object and not to the memory: whoever keeps a view beyond it has plain memory.
+            weakref.finalize(self, _unlock, memory).atexit = False
+
+
+def _locked(memory: Tensor, device: torch.device) -> bool:
+    # Not torch's own pinned memory, which takes the next power of two: a snapshot would cost nearly twice its size.
+    runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    if int(runtime.cudaHostRegister(memory.data_ptr(), memory.nbytes, 0)) == 0:
+        return True
+    with suppress(RuntimeError):
+        torch.zeros(1, device=device)  # or torch would find the refusal later and take it for a broken device
+    return False
+
+
+def _unlock(memory: Tensor) -> None:
+    torch.cuda.cudart().cudaHostUnregister(memory.data_ptr())  # type: ignore[no-untyped-call]
 
 
 class State(ABC):
@@ -42,19 +87,29 @@ class State(ABC):
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to where a snapshot of this state was taken; what was read since is forgotten."""
+        """Go to where a snapshot of this state was taken, once the rows up to there are in place."""
 
     @abstractmethod
     def reset(self) -> None:
         """Forget everything."""
 
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes that a snapshot takes now."""
+        return self.nbytes
+
 
 class TensorState(State):
     """The state of Parley's own model. `keys` and `values` [kv heads, capacity, head_dim] for every full attention
-    layer, `recurrent` fp32 [heads, key, value] and `conv` [kernel - 1, channels] for every DeltaNet layer."""
+    layer, `recurrent` fp32 [heads, key, value] and `conv` [kernel - 1, channels] for every DeltaNet layer. Rows are
+    keys and values copied to host memory: a tensor [keys, then values, of all layers; kv heads, tokens, head_dim]."""
+
+    _SPARES = 2
 
     def __init__(self, config: TextConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(capacity)
+        self._device, self._dtype = device, dtype
+        self._spares: list[HostTensors] = []
         full = config.layer_kinds.count("full_attention")
         linear = len(config.layer_kinds) - full
         heads, key, value = config.linear_value_heads, config.linear_key_dim, config.linear_value_dim
@@ -71,16 +126,94 @@ class TensorState(State):
         """Bytes that are held."""
         return sum(t.nbytes for t in (*self.keys, *self.values, *self.recurrent, *self.conv))
 
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes of the DeltaNet states."""
+        return sum(t.nbytes for t in (*self.recurrent, *self.conv))
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of keys and values for each token."""
+        return sum(t[:, :1].nbytes for t in (*self.keys, *self.values))
+
     def snapshot(self) -> Snapshot:
-        """A copy of the DeltaNet states on the same device."""
-        parts = [t.clone() for t in (*self.recurrent, *self.conv)]
-        return Snapshot(self.length, self.rope_delta, parts, sum(t.nbytes for t in parts))
+        """A copy of the DeltaNet states in host memory."""
+        kept = self._spares.pop() if self._spares else self._snapshot_memory()
+        for mine, copy in zip((*self.recurrent, *self.conv), kept.tensors, strict=True):
+            copy.copy_(mine, non_blocking=True)
+        self._wait()
+        return Snapshot(self.length, self.rope_delta, kept, kept.nbytes)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to where a snapshot was taken: the keys and values up to there are still in place."""
-        for mine, kept in zip((*self.recurrent, *self.conv), snapshot.parts, strict=True):
-            mine.copy_(kept)
+        """Go to where a snapshot was taken: the keys and values up to there are in place."""
+        for mine, kept in zip((*self.recurrent, *self.conv), snapshot.parts.tensors, strict=True):
+            mine.copy_(kept, non_blocking=True)
+        self._wait()
         self.length, self.rope_delta = snapshot.length, snapshot.rope_delta
+
+    def rows(self, begin: int, end: int) -> HostTensors:
+        """A copy in host memory of the keys and values of tokens `begin`…`end`."""
+        planes = (*self.keys, *self.values)
+        heads, _, width = planes[0].shape if planes else (0, 0, 0)
+        kept = HostTensors([((len(planes), heads, end - begin, width), self._dtype)], self._device)
+        for first in range(begin, end, _ROWS_AT_ONCE):
+            last = min(first + _ROWS_AT_ONCE, end)
+            for plane, copy in zip(planes, kept.tensors[0], strict=True):
+                copy[:, first - begin : last - begin].copy_(plane[:, first:last], non_blocking=True)
+        self._wait()
+        return kept
+
+    def put_rows(self, begin: int, rows: Sequence[Tensor]) -> None:
+        """Put a copy of keys and values in front of the length, from token `begin` on."""
+        (kept,) = rows
+        count = kept.shape[2]
+        for first in range(0, count, _ROWS_AT_ONCE):
+            last = min(first + _ROWS_AT_ONCE, count)
+            for plane, copy in zip((*self.keys, *self.values), kept, strict=True):
+                plane[:, begin + first : begin + last].copy_(copy[:, first:last], non_blocking=True)
+        self._wait()
+
+    def erase(self, begin: int, end: int) -> None:
+        """Overwrite the keys and values of tokens `begin`…`end`, which nobody shall find any more."""
+        for plane in (*self.keys, *self.values):
+            plane[:, begin:end].zero_()
+
+    def release(self, snapshot: Snapshot) -> None:
+        """Keep the memory of a snapshot for the next one."""
+        if len(self._spares) < self._SPARES:
+            self._spares.append(snapshot.parts)
+
+    def make_ready(self) -> None:
+        """Page-locking memory takes longer than copying a snapshot into it, so some is locked beforehand."""
+        while self._device.type == "cuda" and len(self._spares) < self._SPARES:
+            self._spares.append(self._snapshot_memory())
+
+    def load_snapshot(self, length: int, rope_delta: int, tensors: Sequence[Tensor]) -> Snapshot:
+        """A snapshot made of tensors that come from elsewhere, in the order of a snapshot's own.
+
+        Raises `ValueError` if they do not fit this state."""
+        kept = self._snapshot_memory()
+        wanted = [(t.shape, t.dtype) for t in kept.tensors]
+        if [(t.shape, t.dtype) for t in tensors] != wanted:
+            raise ValueError("a snapshot of another model")
+        for copy, tensor in zip(kept.tensors, tensors, strict=True):
+            copy.copy_(tensor)
+        return Snapshot(length, rope_delta, kept, kept.nbytes)
+
+    def fits_rows(self, rows: Tensor, count: int) -> bool:
+        """Whether this is a copy of the keys and values of `count` tokens of such a state."""
+        planes = (*self.keys, *self.values)
+        heads, _, width = planes[0].shape if planes else (0, 0, 0)
+        return rows.shape == (len(planes), heads, count, width) and rows.dtype == self._dtype
+
+    def _snapshot_memory(self) -> HostTensors:
+        shapes = [(tuple(t.shape), t.dtype) for t in (*self.recurrent, *self.conv)]
+        return HostTensors(shapes, self._device)
+
+    def _wait(self) -> None:
+        """Until the copies are done, which run beside the program."""
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
 
     def reset(self) -> None:
         """Forget everything."""
@@ -93,6 +226,7 @@ class TensorState(State):
         twin = object.__new__(TensorState)
         State.__init__(twin, self.capacity)
         twin.length, twin.rope_delta = self.length, self.rope_delta
+        twin._device, twin._dtype, twin._spares = self._device, self._dtype, []
         twin.keys, twin.values = [t.clone() for t in self.keys], [t.clone() for t in self.values]
         twin.recurrent, twin.conv = [t.clone() for t in self.recurrent], [t.clone() for t in self.conv]
         return twin

@@ -5,7 +5,7 @@ the processors' settings. Nothing in the files is trusted; what does not fit rai
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,16 @@ LayerKind = Literal["linear_attention", "full_attention"]
 _MULTIMODAL = "Qwen3_5ForConditionalGeneration"
 _TEXT_ONLY = "Qwen3_5ForCausalLM"
 _JSON_LIMIT = 256 * 2**20
+_LONGEST = 1_010_000
+"""Tokens up to which the model's makers vouch for YaRN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yarn:
+    """Positions stretched `factor` times beyond the `trained` tokens that the model learned with."""
+
+    factor: int
+    trained: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,7 @@ class TextConfig:
     linear_value_dim: int
     conv_kernel: int
     tied_head: bool
+    yarn: Yarn | None = None
 
     @property
     def conv_channels(self) -> int:
@@ -172,6 +183,20 @@ def read_config(folder: Path) -> ModelConfig:
         vision_start_id=start,
         vision_end_id=end,
     )
+
+
+def stretched(config: ModelConfig, factor: int) -> ModelConfig:
+    """The same model with its positions stretched by YaRN, for `factor` times the context; 1 leaves it as it is.
+
+    Raises `ValueError` for a model that is stretched already.
+    """
+    if config.text.yarn is not None:
+        raise ValueError("stretched twice")
+    if factor == 1:
+        return config
+    text = replace(config.text, yarn=Yarn(factor, config.native_context))
+    context = config.native_context * factor
+    return replace(config, text=text, native_context=min(context, max(_LONGEST, config.native_context)))
 
 
 def text_prefix(config: ModelConfig) -> str:

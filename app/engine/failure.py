@@ -11,10 +11,13 @@ from collections.abc import Callable
 import torch
 
 from app.engine.errors import CheckpointError, DeviceError, MediaError, NotEnoughMemoryError
+from app.engine.kernels.runtime import KernelError
 from app.engine.prompt import PromptError, TooLongError
 from app.engine.sampling import NotFiniteError
 from app.protocol import Failed, FailureKind
 
+_SHORT = ("out of memory", "OUT_OF_MEMORY", "ALLOC_FAILED")
+"""What CUDA and its libraries call it when they, and not torch's allocator, find no memory; nothing is broken then."""
 _ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+) ?(bytes|[KMG]iB)")
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -51,13 +54,17 @@ def _told(error: Exception, free: Callable[[], int]) -> tuple[FailureKind, str]:
 
 
 def _is_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-    )
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    if not isinstance(error, RuntimeError | KernelError):
+        return False
+    return "DefaultCPUAllocator" in str(error) or any(words in str(error) for words in _SHORT)
 
 
 def _is_device(error: Exception) -> bool:
-    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA" in str(error))
+    if isinstance(error, torch.AcceleratorError | KernelError):
+        return True  # kernels that cannot even start are told and left alone when a model is loaded
+    return isinstance(error, RuntimeError) and "CUDA" in str(error)
 
 
 def _short_of_memory(error: Exception, free: int) -> str:

@@ -23,6 +23,7 @@ from app.engine.errors import CheckpointError, NotEnoughMemoryError
 from app.engine.layout import vision_shapes
 from app.engine.pixels import read_processors
 from app.engine.vision import Vision
+from app.plan import Plan
 
 _DTYPE = torch.bfloat16
 _ROOM = 2 * 10**9  # for activations, the state and the vision tower beside the weights, in bytes
@@ -68,6 +69,7 @@ class FallbackModel:
         self._head = loaded.model.lm_head
         self.weight_bytes = _bytes_on(device, self._language) + _bytes_on(device, self._head)
         self.vision_bytes = 0 if vision is None else vision.nbytes
+        self.plan: Plan | None = None
 
     def new_state(self, capacity: int) -> State:
         """An empty memory for at most `capacity` tokens."""

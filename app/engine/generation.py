@@ -17,13 +17,21 @@ from app.engine.load import LoadedModel
 from app.engine.prompt import Prompt, overlapping
 from app.engine.rope import text_positions
 from app.engine.sampling import Sampler
+from app.engine.sizes import CHUNK
 from app.protocol import FinishReason
 
 _CPU_CHUNK = 512
-_GPU_CHUNK = 2048
 _LEAST_CHUNK = 16
-_CPU_BYTES = 2**35
-"""Weights times tokens that even a slow CPU reads within about a second."""
+_CPU_BYTES = 2**34
+"""Weights times tokens that even a slow CPU reads within about half a second."""
+_TOO_LONG = 0.45
+_SHORT = 0.18
+"""Seconds for a chunk: what takes longer makes a person who wants to stop wait, what takes less could be larger. They
+lie further apart than a chunk's half, so that the size comes to rest."""
+
+
+def _nothing() -> None:
+    """Nobody wants to do anything."""
 
 
 class Stopped(Exception):  # noqa: N818 - what the person wanted is no error
@@ -34,12 +42,13 @@ class Stopped(Exception):  # noqa: N818 - what the person wanted is no error
 class Between:
     """What happens between two steps. `stopped` says whether to end, `read(done)` hears how many tokens of the prompt
     are read, `tick()` is called often, so that somebody can report, and `forced()` gives tokens to put into the answer
-    instead of choosing one, mostly none."""
+    instead of choosing one, mostly none. `marked()` is called at every place where the reading was to pause."""
 
     stopped: Callable[[], bool]
     read: Callable[[int], None]
     tick: Callable[[], None]
     forced: Callable[[], Sequence[int]]
+    marked: Callable[[], None] = _nothing
 
     def check(self) -> None:
         """Report, and raise `Stopped` if the person wants the end."""
@@ -48,19 +57,67 @@ class Between:
             raise Stopped
 
 
-def read_prompt(model: LoadedModel, state: State, prompt: Prompt, between: Between) -> Tensor:
-    """Read a whole prompt into an empty state; the logits after it. Raises `Stopped`, `MediaError`.
+class Pace:
+    """How fast a model reads: learned from the chunks that it has read, used to choose the next one's size and to say
+    how long the rest will take. A token costs the more, the more stand before it, because it attends to all of them."""
 
-    A picture or clip is encoded when the first of its tokens is reached and let go after the last.
+    def __init__(self, chunk: int) -> None:
+        """`chunk` is the largest size, and the one to begin with."""
+        self.chunk = self._largest = chunk
+        self.rate = 0.0
+        self._first: tuple[float, float] | None = None
+        self._last: tuple[float, float] | None = None
+
+    def begin(self) -> None:
+        """Another prompt begins: what is said about it follows from its own chunks."""
+        self._first = self._last = None
+        self.rate = 0.0
+
+    def read(self, begin: int, end: int, seconds: float) -> None:
+        """Tokens `begin`…`end` took so long."""
+        count = end - begin
+        if seconds > _TOO_LONG and count > _LEAST_CHUNK:
+            self.chunk = max(_LEAST_CHUNK, min(self.chunk, 1 << (count - 1).bit_length()) // 2)
+        elif seconds < _SHORT and count == self.chunk:
+            self.chunk = min(self._largest, 2 * self.chunk)
+        if seconds > 0 and (self._last is None or count >= self.chunk // 2):
+            self.rate = count / seconds
+            self._last = ((begin + end) / 2, seconds / count)
+            self._first = self._first or self._last
+
+    def seconds_left(self, begin: int, end: int) -> float | None:
+        """About how long tokens `begin`…`end` will take; None while nothing is known."""
+        if self._first is None or self._last is None:
+            return None
+        (before, cheap), (at, cost) = self._first, self._last
+        rise = max(0.0, (cost - cheap) / (at - before)) if at > before else 0.0
+        return (end - begin) * (cost + rise * max(0.0, (begin + end) / 2 - at))
+
+
+def read_prompt(
+    model: LoadedModel,
+    state: State,
+    prompt: Prompt,
+    between: Between,
+    *,
+    pace: Pace | None = None,
+    marks: Sequence[int] = (),
+) -> Tensor:
+    """Read what of a prompt is not in the state yet, whose tokens must begin the prompt; the logits after it.
+
+    The reading pauses at each of the `marks`, indices in order. Raises `Stopped`, `MediaError`; the state then stands
+    behind the last chunk. A picture or clip is encoded when the first of its tokens is reached and let go after the
+    last.
     """
-    chunk = chunk_tokens(model)
-    ids = torch.tensor(prompt.ids)
+    pace = pace or Pace(chunk_tokens(model))
+    pace.begin()
     encoded: tuple[int, Tensor | None] = (-1, None)
     logits: Tensor | None = None
-    for begin in range(0, len(prompt.ids), chunk):
+    begin, ends = state.length, [mark for mark in marks if state.length < mark < len(prompt.ids)] + [len(prompt.ids)]
+    while begin < len(prompt.ids):
         between.check()
-        end = min(begin + chunk, len(prompt.ids))
-        embeddings = model.embed(ids[begin:end])
+        end = min(begin + pace.chunk, ends[0])
+        embeddings = model.embed(torch.tensor(prompt.ids[begin:end]))
         for span, first, last in overlapping(prompt.spans, begin, end):
             if encoded[0] != span.item:
                 encoded = (span.item, _encoded(model, prompt, span.item, between))
@@ -69,22 +126,28 @@ def read_prompt(model: LoadedModel, state: State, prompt: Prompt, between: Betwe
                 row = span.offset + first - span.start
                 with torch.inference_mode():
                     embeddings[first - begin : last - begin] = seen[row : row + last - first].to(embeddings.dtype)
+        since = time.monotonic()
         logits = model.forward(embeddings, prompt.positions[:, begin:end], state)
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)  # or chunks pile up on the device, which no one can stop any more
+        pace.read(begin, end, time.monotonic() - since)
+        begin = end
+        if begin == ends[0]:
+            ends.pop(0)
+            if ends:
+                between.marked()
         between.read(end)
     state.rope_delta = prompt.rope_delta
     if logits is None:
-        raise ValueError("a prompt without tokens")
+        raise ValueError("a prompt without tokens that are still to be read")
     return logits
 
 
 def chunk_tokens(model: LoadedModel) -> int:
-    """Tokens of the prompt that are read at once: enough to keep the device busy, few enough to report and stop soon.
-
-    It follows from the model alone and not from how fast things go: another split rounds otherwise, and a seed would
-    not give the same text again.
-    """
+    """Tokens of the prompt that are read at once at most: enough to keep the device busy, few enough to report and stop
+    soon."""
     if model.device.type == "cuda":
-        return _GPU_CHUNK
+        return CHUNK
     affordable = _CPU_BYTES // max(1, model.weight_bytes)
     return max(_LEAST_CHUNK, min(_CPU_CHUNK, 1 << affordable.bit_length() - 1 if affordable else 0))
 

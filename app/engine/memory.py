@@ -63,9 +63,8 @@ class CudaGauge:
         nvml = _nvml()
         if nvml is None:
             return 0
-        uuid = f"GPU-{torch.cuda.get_device_properties(self._device).uuid}"
         try:
-            handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+            handle = nvml.nvmlDeviceGetHandleByUUID(_uuid(self._device))
             for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle):
                 if process.pid == os.getpid():
                     return int(process.usedGpuMemory or 0)
@@ -79,12 +78,28 @@ def gauge_for(device: torch.device) -> Gauge:
     return CudaGauge(device) if device.type == "cuda" else SystemGauge()
 
 
+def gpu_at_rest(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free and that there are on a GPU, as the driver says it to a process that does not use the GPU."""
+    nvml = _nvml()
+    if nvml is not None:
+        try:
+            said = nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(_uuid(device)))
+            return int(said.free), int(said.total)
+        except nvml.NVMLError:
+            pass
+    return torch.cuda.mem_get_info(device)
+
+
 def free_bytes(device: torch.device) -> int:
     """Bytes that this process could still take on a device."""
     if device.type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free_memory(device) + reusable)
     return free_memory(device)
+
+
+def _uuid(device: torch.device) -> str:
+    return f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
 
 @cache

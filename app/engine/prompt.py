@@ -6,6 +6,7 @@ model, generation, streams. Used by the worker and, for counting, by the reader 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from app.protocol import ChatMessage, Measure, Measured, Media, Text
 _OPEN, _CLOSE = "<think>", "</think>"
 _LONG = 2**17
 _SLICE = 2**14
+_TURN = "<|im_start|>"
+_NEXT = "a", "b"
+"""Two questions that could come next; what the prompts of both begin with, any next prompt begins with."""
 _CLEARLY = 1.2
 """Cut into slices a text has a few tokens more; a fifth more than the context is beyond doubt."""
 
@@ -48,7 +52,10 @@ class MediaSpan:
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What the model reads. `positions` [3, tokens]; `media` in order of appearance; `thinks` says that the answer
-    begins inside the thinking."""
+    begins inside the thinking. `turns` are the indices right behind the token that opens each turn, the answer's
+    included, `joints` those and the ends of pictures and frame pairs: places that other prompts can share, because the
+    text before and after them is encoded apart. At `opening` the thinking of the answer begins or is passed over, which
+    later prompts leave out."""
 
     ids: tuple[int, ...]
     media: tuple[PreparedMedia, ...]
@@ -56,6 +63,9 @@ class Prompt:
     positions: Tensor
     rope_delta: int
     thinks: bool
+    turns: tuple[int, ...] = ()
+    joints: tuple[int, ...] = ()
+    opening: int = 0
 
 
 class Composer:
@@ -77,30 +87,54 @@ class Composer:
         self._measure = measure
 
     def compose(self, messages: Sequence[ChatMessage], *, thinking: bool, capacity: int) -> Prompt:
-        """The prompt of a conversation that ends with a question.
+        """The prompt of a conversation that ends with a question, or with an answer that is to go on where it ends,
+        which it does without more thinking.
 
         Raises `PromptError` for a conversation without one, `TooLongError` if no token of an answer fits behind it, and
         `MediaError` for a picture or clip that the model cannot take.
         """
+        messages, begun = going_on(messages)
         if not messages or messages[-1].role != "user" or _is_empty(messages[-1]):
             raise PromptError("There is nothing to answer; write a question or attach a picture.")
         media = self._all_media(messages, self._prepare)
         far = self._far_too_long(messages, capacity)
         if far:
             raise _too_long(f"about {far:,}", capacity)
-        rendered = self._render(messages, thinking=thinking, answer_next=True)
+        rendered = self._render(messages, thinking=thinking and not begun, answer_next=True)
+        rendered += self.vocabulary.quoted(begun)
         layout = self._laid_out(rendered, media)
         if len(layout.ids) >= capacity:
             raise _too_long(f"{len(layout.ids):,}", capacity)
+        return self._prompt(layout, media, len(layout.ids), thinks=not begun and rendered.rstrip().endswith(_OPEN))
+
+    def settled(self, messages: Sequence[ChatMessage], *, capacity: int) -> Prompt | None:
+        """What every prompt begins with that goes on after these messages, the last of which is an answer; None if that
+        does not fit. Templates write an answer otherwise once another question follows, so it is found by asking two.
+
+        Raises `PromptError` or `MediaError`.
+        """
+        media = self._all_media(messages, self._prepare)
+        asked = [[*messages, ChatMessage("user", (Text(text),))] for text in _NEXT]
+        layouts = [self._laid_out(self._render(m, thinking=True, answer_next=True), media) for m in asked]
+        one, other = (layout.ids for layout in layouts)
+        same = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        end = max((turn for turn in layouts[0].turns if turn <= same), default=0)
+        return self._prompt(layouts[0], media, end, thinks=False) if 0 < end < capacity else None
+
+    def _prompt(self, layout: "_Layout", media: tuple[PreparedMedia, ...], end: int, *, thinks: bool) -> Prompt:
+        """The first `end` tokens of a layout; no picture reaches beyond them."""
         merge = self._config.vision.merge if self._config.vision else 1
-        positions, delta = prompt_positions(len(layout.ids), layout.grids, merge)
+        positions, delta = prompt_positions(end, [grid for grid in layout.grids if grid.start < end], merge)
         return Prompt(
-            ids=tuple(layout.ids),
+            ids=tuple(layout.ids[:end]),
             media=media,
-            spans=tuple(layout.spans),
+            spans=tuple(span for span in layout.spans if span.start < end),
             positions=positions,
             rope_delta=delta,
-            thinks=rendered.rstrip().endswith(_OPEN),
+            thinks=thinks,
+            turns=tuple(turn for turn in layout.turns if turn <= end),
+            joints=tuple(sorted({joint for joint in (*layout.turns, *layout.blocks) if joint <= end})),
+            opening=min(end, max([layout.opening, *layout.turns])),
         )
 
     def measure(self, command: Measure, capacity: int) -> Measured:
@@ -111,8 +145,8 @@ class Composer:
         before = list(command.messages)
         drafted = [] if command.draft is None else [command.draft]
         asked = any(message.role == "user" for message in before)
-        so_far = self._count(before, command, capacity, answer_next=False) if asked else 0
-        total = self._count([*before, *drafted], command, capacity, answer_next=True) if drafted else so_far
+        so_far, each = self._count(before, command, capacity, answer_next=False) if asked else (0, ())
+        total = self._count([*before, *drafted], command, capacity, answer_next=True)[0] if drafted else so_far
         media = self._all_media(drafted, self._measure)
         return Measured(
             request=command.request,
@@ -120,6 +154,7 @@ class Composer:
             draft_tokens=max(0, total - so_far),
             media_tokens=tuple(item.tokens for item in media),
             media_sizes=tuple(item.size_seen for item in media),
+            message_tokens=each,
         )
 
     def leading_out(self, sentence: str) -> tuple[int, ...]:
@@ -129,13 +164,19 @@ class Composer:
             ids += self.vocabulary.encode(piece) if isinstance(piece, str) else [piece]
         return tuple(ids)
 
-    def _count(self, messages: list[ChatMessage], command: Measure, capacity: int, *, answer_next: bool) -> int:
+    def _count(
+        self, messages: list[ChatMessage], command: Measure, capacity: int, *, answer_next: bool
+    ) -> tuple[int, tuple[int, ...]]:
+        """Tokens in all, and of each message if that can be told."""
         media = self._all_media(messages, self._measure)
         far = self._far_too_long(messages, capacity)
         if far:
-            return far
+            return far, ()
         rendered = self._render(messages, thinking=command.thinking, answer_next=answer_next)
-        return len(self._laid_out(rendered, media).ids)
+        layout = self._laid_out(rendered, media)
+        begins = [*(turn - 1 for turn in layout.turns), len(layout.ids)]
+        each = tuple(end - begin for begin, end in pairwise(begins))
+        return len(layout.ids), each if len(each) == len(messages) else ()
 
     def _far_too_long(self, messages: Sequence[ChatMessage], capacity: int) -> int:
         """About how many tokens the texts have, if that is far more than `capacity`, and otherwise 0.
@@ -230,10 +271,20 @@ class _Layout:
         self.ids: list[int] = []
         self.spans: list[MediaSpan] = []
         self.grids: list[VisionSpan] = []
+        self.turns: list[int] = []
+        self.blocks: list[int] = []
+        self.opening = 0
+        self._turn = vocabulary.control.get(_TURN)
 
     def control(self, token: int) -> None:
         self.flush()
+        if self.turns and self.opening <= self.turns[-1]:
+            self.opening = len(self.ids)
         self.ids.append(token)
+        if token == self._turn:
+            self.turns.append(len(self.ids))
+        elif self.spans and self.spans[-1].start + self.spans[-1].count == len(self.ids) - 1:
+            self.blocks.append(len(self.ids))
 
     def media(self, pad: int, index: int, item: PreparedMedia, marks: tuple[int, int] | None) -> None:
         """`item`'s chunks, each a run of `pad`; with `marks` each preceded by its time and put between them."""
@@ -247,6 +298,7 @@ class _Layout:
             self.grids.append(VisionSpan(len(self.ids), height, width))
             self.ids += [pad] * tokens
             self.ids += [marks[1]] if marks else []
+            self.blocks.append(len(self.ids))
             offset += tokens
 
     def flush(self) -> None:
@@ -260,6 +312,13 @@ def _too_long(tokens: str, capacity: int) -> TooLongError:
         f"This conversation takes {tokens} tokens and the context holds {capacity:,}; shorten it, "
         "remove an attachment, or start a new conversation."
     )
+
+
+def going_on(messages: Sequence[ChatMessage]) -> tuple[Sequence[ChatMessage], str]:
+    """A conversation without the answer at its end that is to go on, and what is there of that answer."""
+    if not messages or messages[-1].role != "assistant":
+        return messages, ""
+    return messages[:-1], "".join(part.text for part in messages[-1].parts if isinstance(part, Text))
 
 
 def _is_empty(message: ChatMessage) -> bool:

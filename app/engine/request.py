@@ -7,11 +7,12 @@ else the engine does.
 import time
 from collections.abc import Callable
 
-from app.engine.cache import State
-from app.engine.generation import Answer, Between, Stopped, read_prompt
+from app.engine.generation import Answer, Between, Pace, Stopped, read_prompt
 from app.engine.load import LoadedModel
 from app.engine.prompt import Composer
 from app.engine.sampling import Sampler
+from app.engine.sessions import Sessions
+from app.engine.sessions_keys import Keys
 from app.engine.text import Piece, readable, split_channels
 from app.engine.wire import Interrupts
 from app.protocol import Channel, Delta, EngineEvent, Finished, Generate, Prefill, Timings, Usage
@@ -25,9 +26,10 @@ _SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 class Deltas:
     """Gathers pieces into `Delta` messages: the first at once, then at most about sixty a second, never two channels in
-    one."""
+    one. `answer` is what was said on that channel."""
 
     def __init__(self, request: str, send: Callable[[EngineEvent], None]) -> None:
+        self.answer = ""
         self.tokens: dict[Channel, int] = {"thinking": 0, "answer": 0}
         self._request = request
         self._send = send
@@ -48,6 +50,7 @@ class Deltas:
     def flush(self) -> None:
         """Send what is gathered."""
         if self._text:
+            self.answer += self._text if self._channel == "answer" else ""
             self._send(Delta(self._request, self._channel, self._text, self.tokens[self._channel]))
             self._sent = time.monotonic()
         self._text = ""
@@ -98,16 +101,29 @@ class Request:
         self._send = send
         self._tick = tick
 
-    def answer(self, model: LoadedModel, composer: Composer, state: State) -> None:
-        """Do it all, up to and including `Finished`; `state` is overwritten.
+    def answer(
+        self,
+        model: LoadedModel,
+        composer: Composer,
+        sessions: Sessions,
+        pace: Pace,
+        recall: Callable[[Keys], None] | None = None,
+    ) -> str:
+        """Do it all, up to and including `Finished`; returns what was answered, without the thinking.
+
+        `recall` may bring back what was kept elsewhere of a prompt with these keys, before anything is read.
 
         Raises `PromptError`, `MediaError`, `NotFiniteError`, and what torch raises when memory is short; no `Finished`
-        was sent then.
+        was sent then, and `sessions` is to be told.
         """
         since = time.monotonic()
         command, name = self._command, self._command.request
+        state = sessions.state
         prompt = composer.compose(command.messages, thinking=command.thinking, capacity=state.capacity)
-        total = len(prompt.ids)
+        keys, total = sessions.keys_of(prompt, self._tick), len(prompt.ids)
+        if recall is not None:
+            recall(keys)
+        reused = sessions.go(keys, command.conversation)
 
         def wanted() -> bool:
             return self._interrupts.hurried(name)
@@ -116,24 +132,27 @@ class Request:
             return self._interrupts.stopped(name)
 
         def read(done: int) -> None:
-            self._send(Prefill(name, done, total, 0))
+            self._send(Prefill(name, done, total, reused, pace.rate, pace.seconds_left(done, total) or 0.0))
 
         leading_out = LeadingOut(lambda: composer.leading_out(LEADING_OUT), wanted)
-        between = Between(stopped, read, self._tick, leading_out.due)
+        between = Between(stopped, read, self._tick, leading_out.due, sessions.keep)
         sampler = Sampler(command.sampling, model.config.vocab_valid)
         answer = Answer(model, state, sampler, command.max_tokens, between)
         deltas = Deltas(name, self._send)
-        read(0)
-        state.reset()
+        pace.begin()
+        read(reused)
         try:
-            ids = answer.ids(read_prompt(model, state, prompt, between))
+            logits = read_prompt(model, state, prompt, between, pace=pace, marks=sessions.marks(prompt))
+            ids = answer.ids(logits)
             for piece in split_channels(readable(ids, composer.vocabulary), thinking=prompt.thinks):
                 leading_out.hear(piece)
                 deltas.add(piece)
         except Stopped:
             answer.reason = "stopped"
+            sessions.keep()  # what was read need not be read again
         finally:
             deltas.flush()  # also before a failure is told: what was said, was said
-        usage = Usage(total, 0, deltas.tokens["thinking"], deltas.tokens["answer"])
+        usage = Usage(total, reused, deltas.tokens["thinking"], deltas.tokens["answer"])
         timings = Timings(self._load_seconds, answer.first_token_seconds(since), answer.tokens_a_second())
         self._send(Finished(name, answer.reason, usage, timings))
+        return deltas.answer

@@ -10,58 +10,45 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty
 from typing import Never, assert_never
 
 import torch
 
-from app import paths
-from app.engine.cache import State
-from app.engine.capacity import choose_context
+from app.engine.capacity import Wanted, choose_context
 from app.engine.devices import choose_device
 from app.engine.failure import failed
-from app.engine.load import LoadedModel, open_model
-from app.engine.memory import Gauge, free_bytes, gauge_for
-from app.engine.prompt import Composer, PromptError
+from app.engine.generation import Between
+from app.engine.load import open_model
+from app.engine.memory import free_bytes
+from app.engine.prompt import PromptError
 from app.engine.request import Request
+from app.engine.resident import Resident, described, gauges_of, resident_for, saved_below
+from app.engine.sessions_disk import forget
+from app.engine.sessions_idle import read_ahead
+from app.engine.sessions_keys import Keys
 from app.engine.wire import Pulse, Reader, Wire, leave
 from app.protocol import (
     AnswerNow,
     EngineCommand,
     FailureKind,
     Forget,
-    Gauges,
     Generate,
     Load,
     Loaded,
     Loading,
     Measure,
-    ModelInfo,
     Stop,
     Unload,
     Unloaded,
-    VideoLimits,
 )
 
 _REPORT_SECONDS = 1.0
 _PROGRESS_SECONDS = 0.1
 _FOREIGN_BEATS = 600
 _WORTH_LOGGING = ("memory", "device", "internal")
-
-
-@dataclass(slots=True)
-class Resident:
-    """A loaded model and what belongs to it. `conversation` is the one that the state was last used for, `load_seconds`
-    what the load took, until the first request has reported it."""
-
-    model: LoadedModel
-    composer: Composer
-    state: State
-    gauge: Gauge
-    load_seconds: float
-    conversation: str = ""
 
 
 class Worker:
@@ -75,16 +62,27 @@ class Worker:
         self._device = torch.device("cpu")
         self._reported = 0.0
         self._progressed = 0.0
+        self._idle: Callable[[], None] | None = None
+        self._cache: Path | None = None
+        self._forgotten: set[str] = set()
 
     def run(self) -> Never:
         """Work until the process ends, which the reader decides."""
         while True:
             self._report()
             try:
-                command = self._reader.commands.get(timeout=_REPORT_SECONDS)
+                command = self._reader.commands.get(timeout=0 if self._idle else _REPORT_SECONDS)
             except Empty:
+                self._while_idle()
                 continue
             self._do(command)
+
+    def _while_idle(self) -> None:
+        """Do what is good to have done before the next command; nobody asked for it, so nobody hears of a failure."""
+        work, self._idle = self._idle, None
+        if work is not None:
+            self._recover(self._guarded("", work, self._free_bytes, quietly=True))
+            self._report(now=True)
 
     def _do(self, command: EngineCommand) -> None:
         match command:
@@ -96,8 +94,7 @@ class Worker:
             case Measure():
                 self.measure(command)
             case Forget():
-                if self._resident is not None and self._resident.conversation == command.conversation:
-                    self._resident.state.reset()
+                self._forget(command)
             case Unload():
                 self._drop()
                 self._send(Unloaded())
@@ -113,25 +110,26 @@ class Worker:
 
     def _measure(self, command: Measure) -> None:
         resident = self._loaded()
-        self._send(resident.composer.measure(command, resident.state.capacity))
+        self._send(resident.composer.measure(command, resident.sessions.state.capacity))
 
     def _load(self, command: Load) -> None:
         began = time.monotonic()
         self._drop()
+        self._keep_in(saved_below(command))
         folder = Path(command.model)
         self._progress("Looking at the model", 0, 0)
         self._device = choose_device(command.device)
         with self._patience(command):
-            model = open_model(folder, command.device, command.backend, self._progress)
+            kernels = Path(command.cache_dir) / "kernels" if command.cache_dir else None
+            wanted = Wanted(command.context, command.yarn)
+            model = open_model(folder, command.device, command.backend, self._progress, kernels, wanted=wanted)
         self._device = model.device
-        composer = _composer(folder, model)
         self._progress("Making room for the context", 0, 0)
         context = choose_context(model, command.context, free_bytes(model.device))
-        state = model.new_state(context)
-        seconds = time.monotonic() - began
-        self._resident = Resident(model, composer, state, gauge_for(model.device), seconds)
+        self._resident = resident_for(folder, model, context, command)
+        self._resident.load_seconds = seconds = time.monotonic() - began
         self._reader.measure = self.measure
-        self._send(Loaded(_described(folder, model, context), seconds))
+        self._send(Loaded(described(folder, model, context), seconds))
 
     def _patience(self, command: Load) -> AbstractContextManager[None]:
         """Parley's own engine reports every tensor; GPTQModel imports and loads for minutes without a word."""
@@ -141,10 +139,49 @@ class Worker:
 
     def _generate(self, command: Generate) -> None:
         resident = self._loaded()
-        resident.conversation = command.conversation
+        self._idle = None
         request = Request(command, resident.load_seconds, self._reader.interrupts, self._send, self._report)
         resident.load_seconds = 0.0
-        request.answer(resident.model, resident.composer, resident.state)
+        recall = partial(self._recall, resident, command.conversation) if resident.saved is not None else None
+        answered = request.answer(resident.model, resident.composer, resident.sessions, resident.pace, recall)
+        self._idle = partial(self._prepare, resident, command, answered)
+
+    def _prepare(self, resident: Resident, asked: Generate, answered: str) -> None:
+        """Make the next turn of a conversation quick, until a command comes."""
+        between = Between(self._awaited, _unheard, self._report, tuple)
+        model, composer, sessions = resident.model, resident.composer, resident.sessions
+        done = read_ahead(model, composer, sessions, resident.pace, asked=asked, answered=answered, between=between)
+        if done and resident.saved is not None:
+            try:
+                resident.saved.save(asked.conversation, sessions, self._awaited_or_reported)
+            except OSError as error:  # a full disk: the conversation will be read again, nothing else
+                sys.stderr.write(f"what was read could not be saved: {error}\n")
+
+    def _recall(self, resident: Resident, conversation: str, keys: Keys) -> None:
+        if resident.saved is not None:
+            resident.saved.recall(conversation, keys, resident.sessions, self._report)
+
+    def _awaited_or_reported(self) -> bool:
+        self._report()
+        return self._awaited()
+
+    def _awaited(self) -> bool:
+        return not self._reader.commands.empty()
+
+    def _forget(self, command: Forget) -> None:
+        self._idle = None
+        if self._resident is not None:
+            self._resident.sessions.forget(command.conversation)
+        self._forgotten.add(command.conversation)
+        self._keep_in(self._cache)
+
+    def _keep_in(self, cache: Path | None) -> None:
+        """From now on this is the folder of what is kept; what was to be forgotten before is forgotten in it now."""
+        self._cache = cache
+        if cache is not None:
+            for conversation in self._forgotten:
+                forget(cache, conversation)
+            self._forgotten.clear()
 
     def _loaded(self) -> Resident:
         if self._resident is None:
@@ -153,7 +190,7 @@ class Worker:
 
     def _drop(self) -> None:
         self._reader.measure = None
-        self._resident = None
+        self._idle = self._resident = None
         _give_back_memory()
 
     def _progress(self, stage: str, done: int, total: int) -> None:
@@ -168,13 +205,16 @@ class Worker:
         clock = time.monotonic()
         if now or clock - self._reported >= _REPORT_SECONDS:
             self._reported = clock
-            self._send(_gauges(self._resident))
+            self._send(gauges_of(self._resident))
 
     def _free_bytes(self) -> int:
         return free_bytes(self._device)
 
-    def _guarded(self, request: str, work: Callable[[], None], free: Callable[[], int]) -> FailureKind | None:
-        """Do something that may fail: whatever it raises becomes one message, and the engine goes on."""
+    def _guarded(
+        self, request: str, work: Callable[[], None], free: Callable[[], int], *, quietly: bool = False
+    ) -> FailureKind | None:
+        """Do something that may fail: whatever it raises becomes one message, or, `quietly`, one in the log, and the
+        engine goes on."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - the engine's one broad except
@@ -183,7 +223,8 @@ class Worker:
             return None
         if message.kind in _WORTH_LOGGING:
             sys.stderr.write(message.detail)
-        self._send(message)
+        if not quietly or message.kind == "device":
+            self._send(message)
         return message.kind
 
     def _recover(self, kind: FailureKind | None) -> None:
@@ -191,43 +232,16 @@ class Worker:
         touched = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch does not annotate it
         if kind == "device" and (self._resident is not None or touched):
             leave(1)  # after a CUDA error nothing on the device can be used any more
+        if kind in _WORTH_LOGGING and self._resident is not None:
+            self._resident.sessions.spoil()
+            if kind == "memory" and self._resident.model.device.type == "cpu":
+                self._resident.sessions.clear()  # what is kept of other conversations is of the memory that ran out
         if kind == "memory" or (kind is not None and self._resident is None):
             _give_back_memory()  # also after a load that failed once the weights were there
 
 
-def _composer(folder: Path, model: LoadedModel) -> Composer:
-    if model.vision is None:
-        return Composer(folder, model.config)
-    return Composer(folder, model.config, model.vision.prepare, model.vision.measure)
-
-
-def _described(folder: Path, model: LoadedModel, context: int) -> ModelInfo:
-    demo = folder.resolve() == paths.demo_model_dir().resolve()
-    return ModelInfo(
-        name="Demo model" if demo else model.config.name,
-        path=str(folder),
-        device=model.device_name,
-        precision=model.config.precision,
-        context=context,
-        native_context=model.config.native_context,
-        demo=demo,
-        sees=model.vision is not None,
-        video=model.vision.video_limits if model.vision is not None else VideoLimits(),
-        notes=model.notes,
-    )
-
-
-def _gauges(resident: Resident | None) -> Gauges:
-    """On a GPU the parts add up to what the driver calls used: `weights` is this process's memory without the state and
-    the vision tower, so it includes what the computation itself needs."""
-    if resident is None:
-        return Gauges("none", 0, 0, 0, 0, 0, 0, 0)
-    memory, state = resident.gauge.read(), resident.state
-    if resident.model.device.type != "cuda":
-        return Gauges("cpu", memory.total, memory.own, 0, 0, memory.other, state.length, state.capacity)
-    cache, vision = state.nbytes, resident.model.vision_bytes
-    rest = max(0, memory.own - cache - vision)
-    return Gauges("gpu", memory.total, rest, cache, vision, memory.other, state.length, state.capacity)
+def _unheard(_done: int) -> None:
+    """Nobody watches how far it is."""
 
 
 def _give_back_memory() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from app.engine.cache import Snapshot, State
 from app.engine.config import ModelConfig, read_config
 from app.engine.vision import Vision
+from app.plan import Plan
 
 
 class CountingState(State):
@@ -31,16 +32,18 @@ class CountingState(State):
 
 @dataclass
 class ScriptedModel:
-    """Whatever it reads, its next token is the next of `script`, then an end token."""
+    """After a prompt of `prompt` tokens, whatever it reads, its next token is the next of `script`, then an end."""
 
     config: ModelConfig
     script: list[int] = field(default_factory=list)
+    prompt: int = 0
     fed: list[tuple[list[int], list[int]]] = field(default_factory=list)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     device_name: str = "CPU"
     weight_bytes: int = 0
     vision_bytes: int = 0
     notes: tuple[str, ...] = ()
+    plan: Plan | None = None
     vision: Vision | None = None
 
     @classmethod
@@ -58,6 +61,6 @@ class ScriptedModel:
         assert positions.shape == (3, len(embeddings))
         self.fed.append(([int(x) for x in embeddings[:, 0]], positions[0].tolist()))
         state.length += len(embeddings)
-        said = state.length - len(self.fed[0][0])
-        chosen = self.script[said] if said < len(self.script) else self.config.eos_ids[0]
+        said = state.length - self.prompt
+        chosen = self.script[said] if 0 <= said < len(self.script) else self.config.eos_ids[0]
         return torch.nn.functional.one_hot(torch.tensor(chosen), self.config.text.vocab_size).float() * 50

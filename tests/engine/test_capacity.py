@@ -1,4 +1,4 @@
-"""How much context a model gets."""
+"""How a model is placed, how much context it gets, and what is said when it cannot be."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +7,13 @@ import pytest
 import torch
 
 from app.engine.cache import bytes_a_token, fixed_bytes
-from app.engine.capacity import CPU_CONTEXT, GPU_RESERVE, choose_context
+from app.engine.capacity import CPU_CONTEXT, UNPLANNED, choose_context, contents_of, crowded, gpu_plan
+from app.engine.checkpoint import Checkpoint
 from app.engine.errors import NotEnoughMemoryError
 from app.engine.prompt import PromptError
-from tests.checkpoints import config_json, write_small_files
+from app.engine.sizes import CONTEXT, gpu_sizes
+from app.plan import RESERVE, make_plan
+from tests.checkpoints import Made, config_json, write_small_files
 from tests.engine.scripted import ScriptedModel
 
 
@@ -22,11 +25,22 @@ def model(tmp_path: Path) -> ScriptedModel:
     return made
 
 
-def test_a_gpu_gives_all_that_fits_beside_the_reserve(model: ScriptedModel) -> None:
+def test_a_gpu_gives_all_that_fits_beside_what_is_taken_meanwhile(model: ScriptedModel) -> None:
     model.device = torch.device("cuda")
     fixed, each = fixed_bytes(model.config.text, torch.float32), bytes_a_token(model.config.text, torch.float32)
-    assert choose_context(model, None, GPU_RESERVE + fixed + 5000 * each) == 5000
+    assert choose_context(model, None, UNPLANNED + fixed + 5000 * each) == 5000
     assert choose_context(model, None, 2**50) == 262_144
+
+
+def test_no_more_than_was_planned_unless_it_is_asked_for(model: ScriptedModel, made: Made) -> None:
+    model.device = torch.device("cuda")
+    sizes = gpu_sizes(contents_of(Checkpoint(made.folder)), context_taken=True)
+    model.plan = make_plan(sizes, 2**40, 3000)
+    assert choose_context(model, None, 2**50) == 3000
+    assert choose_context(model, 4000, 2**50) == 4000
+    fixed, each = fixed_bytes(model.config.text, torch.float32), bytes_a_token(model.config.text, torch.float32)
+    with pytest.raises(NotEnoughMemoryError, match="2,999 would fit"):
+        choose_context(model, 3000, RESERVE + fixed + 2999 * each)
 
 
 def test_a_cpu_gives_a_modest_one_unless_more_is_wanted(model: ScriptedModel) -> None:
@@ -35,12 +49,32 @@ def test_a_cpu_gives_a_modest_one_unless_more_is_wanted(model: ScriptedModel) ->
 
 
 @pytest.mark.parametrize("wanted", [10, 300_000])
-def test_what_the_model_cannot_have_is_refused(model: ScriptedModel, wanted: int) -> None:
+def test_what_the_model_cannot_have_is_refused(model: ScriptedModel, made: Made, wanted: int) -> None:
     with pytest.raises(PromptError, match="256 to 262,144"):
         choose_context(model, wanted, 2**50)
+    with pytest.raises(PromptError, match="256 to 4,096"):
+        gpu_plan(Checkpoint(made.folder), wanted, 2**50)
 
 
 @pytest.mark.parametrize("wanted", [None, 262_144])
 def test_what_does_not_fit_is_refused(model: ScriptedModel, wanted: int | None) -> None:
-    with pytest.raises(NotEnoughMemoryError, match="would; choose a smaller context"):
+    with pytest.raises(NotEnoughMemoryError, match="would fit; choose a smaller context"):
         choose_context(model, wanted, 2**20)
+
+
+def test_before_anything_is_read_it_is_said_what_is_missing_and_what_would_fit(made: Made) -> None:
+    checkpoint = Checkpoint(made.folder)
+    plan = gpu_plan(checkpoint, 4096, 2**40)
+    assert plan.fits
+    short = plan.needed - plan.sizes.embeddings - plan.sizes.tower - 1000 * plan.sizes.token
+    with pytest.raises(NotEnoughMemoryError, match=r"4,096 tokens needs .* too little; choose .* at most 3,096 tokens"):
+        gpu_plan(checkpoint, 4096, short)
+    assert gpu_plan(checkpoint, 3096, short).fits
+    assert gpu_plan(checkpoint, None, short).context == 3096
+    with_little = gpu_plan(checkpoint, None, short)
+    assert crowded(with_little, None, short + CONTEXT + 10**9) == ()
+    assert crowded(with_little, 3096, short + CONTEXT + 10**10) == ()
+    (note,) = crowded(with_little, None, short + CONTEXT + 10**10)
+    assert note.startswith("Other programs use 10.0 GB of the GPU, so a context of 3,096 tokens fits and no more;")
+    with pytest.raises(NotEnoughMemoryError, match=r"smallest context needs .* GPTQModel engine"):
+        gpu_plan(checkpoint, None, 2**20)

@@ -14,6 +14,7 @@ from app.protocol import (
     Finished,
     Forget,
     Gauges,
+    Generate,
     Hello,
     Load,
     Loaded,
@@ -22,6 +23,7 @@ from app.protocol import (
     Measured,
     Media,
     Prefill,
+    Sampling,
     Stop,
     Text,
     Unload,
@@ -199,6 +201,25 @@ def test_a_model_that_cannot_be_loaded_leaves_the_engine_without_one(
     engine.say(Unload())
     engine.until(Unloaded)
     assert engine.until(Gauges).kind == "none"
+
+
+def test_yesterdays_conversation_is_not_read_again(folder: Path, tmp_path: Path) -> None:
+    load = Load(str(folder), "cpu", context=2000, cache_dir=str(tmp_path))
+    asked: tuple[ChatMessage, ...] = (ChatMessage("user", (Text("a long story " * 40),)),)
+    usages = []
+    for _ in range(2):
+        engine = EngineProcess()
+        try:
+            engine.say(load, Generate("r", "c", asked, False, Sampling(seed=1), 8))
+            usages.append(engine.until(Finished).usage)
+            answer = "".join(event.text for event in engine.heard if isinstance(event, Delta))
+            engine.until(Gauges, lambda gauges: gauges.context_used > usages[-1].prompt)  # while it answers
+            engine.until(Gauges, lambda gauges: bool(list(tmp_path.rglob("index.json"))))
+        finally:
+            engine.end()
+        asked = (*asked, ChatMessage("assistant", (Text(answer),)), ChatMessage("user", (Text("Go on."),)))
+    assert usages[0].reused == 0
+    assert 500 < usages[0].prompt < usages[1].reused < usages[1].prompt
 
 
 def test_interrupting_the_terminal_is_not_its_business(shared: EngineProcess) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from app.engine.errors import CheckpointError, DeviceError, MediaError, NotEnoughMemoryError
 from app.engine.failure import failed
+from app.engine.kernels.runtime import KernelError
 from app.engine.prompt import PromptError, TooLongError
 from app.engine.sampling import NotFiniteError
 
@@ -21,6 +22,10 @@ from app.engine.sampling import NotFiniteError
         (NotFiniteError(), "internal"),
         (MemoryError(), "memory"),
         (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), "device"),
+        (torch.AcceleratorError("CUDA error: out of memory"), "memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "memory"),
+        (KernelError("cuLaunchKernel failed with CUDA_ERROR_ILLEGAL_ADDRESS."), "device"),
+        (KernelError("cuLaunchKernel failed with CUDA_ERROR_OUT_OF_MEMORY."), "memory"),
         (KeyError("x"), "internal"),
     ],
 )

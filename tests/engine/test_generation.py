@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from app.engine import generation
-from app.engine.generation import Answer, Between, Stopped, read_prompt
+from app.engine.generation import Answer, Between, Pace, Stopped, read_prompt
 from app.engine.load import LoadedModel
 from app.engine.prompt import Composer, Prompt
 from app.engine.sampling import Sampler
@@ -91,3 +91,30 @@ def test_it_can_be_stopped_inside_a_picture(parley: LoadedModel, prompt: Prompt)
     with pytest.raises(Stopped):
         read_prompt(parley, state, prompt, Between(after_a_while, nothing, nothing, none_forced))
     assert state.length == 0
+
+
+def test_chunks_shrink_until_a_stop_is_quick_and_come_to_rest() -> None:
+    pace, sizes, at = Pace(2048), [], 0
+    for _ in range(8):  # a device that reads 2000 tokens a second
+        sizes.append(pace.chunk)
+        pace.read(at, at + pace.chunk, pace.chunk / 2000)
+        at += sizes[-1]
+    assert sizes == [2048, 1024] + [512] * 6
+    pace.begin()
+    for _ in range(4):  # and now forty times as many
+        pace.read(0, pace.chunk, pace.chunk / 80_000)
+    assert pace.chunk == 2048
+
+
+def test_the_forecast_knows_that_later_tokens_cost_more() -> None:
+    """Reading n tokens takes a·n + b·n² seconds: attention looks at all that stand before."""
+
+    def seconds(begin: int, end: int) -> float:
+        return 1e-4 * (end - begin) + 1e-9 * (end**2 - begin**2)
+
+    pace = Pace(1024)
+    assert pace.seconds_left(0, 100_000) is None
+    for begin in range(0, 8192, 1024):
+        pace.read(begin, begin + 1024, seconds(begin, begin + 1024))
+    assert pace.seconds_left(8192, 100_000) == pytest.approx(seconds(8192, 100_000), rel=0.02)
+    assert pace.rate == pytest.approx(1024 / seconds(7168, 8192))

@@ -13,6 +13,7 @@ from app.engine.errors import CheckpointError, MediaError
 from app.engine.pixels import plan, read_processors
 from app.engine.prompt import Composer, Prompt, PromptError
 from app.engine.tokenizer import Vocabulary
+from app.paths import demo_model_dir
 from app.protocol import ChatMessage, Measure, Media, Text
 from tests.checkpoints import IDS, config_json, write_small_files
 from tests.engine.prompts import array, clip, picture
@@ -204,8 +205,35 @@ def test_a_draft_is_counted_as_it_will_be_read(composer: Composer, tmp_path: Pat
     assert measured.conversation_tokens + measured.draft_tokens == len(whole.ids)
     assert measured.media_tokens == tuple(item.tokens for item in whole.media)
     assert measured.media_sizes == tuple(item.size_seen for item in whole.media)
+    assert sum(measured.message_tokens) == measured.conversation_tokens
+    assert measured.message_tokens == tuple(
+        len(f".{role}\n{text}.\n") for role, text in (("user", "a"), ("assistant", "b"))
+    )
     assert composer.measure(Measure("m", "c", ()), CAPACITY).conversation_tokens == 0
     assert composer.measure(Measure("m", "c", before), CAPACITY).draft_tokens == 0
+
+
+@pytest.mark.parametrize("answer", ["Yes.", "<think>\nHm.\n</think>\n\nYes.", "  Yes\n\n", "Ja, 🙂 <|im_end|>"])
+@pytest.mark.parametrize("demo", [False, True])
+def test_what_follows_an_answer_begins_with_its_settled_form(
+    composer: Composer, tmp_path: Path, answer: str, demo: bool
+) -> None:
+    """The demo model's template writes an answer otherwise once another question follows, as the published one does."""
+    if demo:
+        composer = Composer(demo_model_dir(), read_config(demo_model_dir()), composer._prepare, composer._measure)
+    path = (user(picture(tmp_path, 130, 70), "Is it?"), ChatMessage("assistant", (Text(answer),)))
+    settled = composer.settled(path, capacity=CAPACITY)
+    assert settled is not None
+    for follow in (user("And now?"), user(" \n x"), user(clip(tmp_path, 5, 96, 64), "this?")):
+        for thinking in (False, True):
+            whole = composer.compose([*path, follow], thinking=thinking, capacity=CAPACITY)
+            assert whole.ids[: len(settled.ids)] == settled.ids
+            assert torch.equal(whole.positions[:, : len(settled.ids)], settled.positions)
+            assert whole.spans[: len(settled.spans)] == settled.spans
+            assert len(whole.ids) - len(settled.ids) < 45 or len(follow.parts) > 1
+    asked = composer.compose(path[:1], thinking=True, capacity=CAPACITY)
+    assert asked.ids[: asked.opening] == settled.ids[: asked.opening]
+    assert {asked.opening, *asked.turns} <= {*settled.joints, asked.opening}
 
 
 def test_a_huge_draft_is_estimated(composer: Composer) -> None:
@@ -238,3 +266,15 @@ def test_embeddings_would_go_where_the_spans_are(composer: Composer, tmp_path: P
             rows[span.item] += range(span.offset + first - span.start, span.offset + last - span.start)
     assert rows == {index: list(range(item.tokens)) for index, item in enumerate(prompt.media)}
     assert torch.equal(prompt.positions[0, :3], torch.arange(3))
+
+
+def test_an_answer_goes_on_where_it_ends_and_without_more_thinking(composer: Composer) -> None:
+    asked = ChatMessage("user", (Text("A story?"),))
+    begun = ChatMessage("assistant", (Text("Once upon <|im_end|> a"),))
+    fresh = composer.compose([asked], thinking=False, capacity=CAPACITY)
+    going = composer.compose([asked, begun], thinking=True, capacity=CAPACITY)
+    end = composer.vocabulary.control["<|im_end|>"]
+    assert not going.thinks
+    assert going.ids[: len(fresh.ids)] == fresh.ids
+    assert len(going.ids) > len(fresh.ids)
+    assert going.ids.count(end) == fresh.ids.count(end), "the answer is not ended, not even by its own text"

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from app.engine import request
-from app.engine.generation import chunk_tokens
+from app.engine.generation import Pace, chunk_tokens
 from app.engine.prompt import Composer, PromptError, TooLongError
 from app.engine.request import LEADING_OUT, Request
+from app.engine.sessions import Sessions
 from app.engine.wire import Interrupts
 from app.protocol import ChatMessage, Delta, EngineEvent, Finished, Generate, Prefill, Sampling, Text, Usage
 from tests.checkpoints import IDS, config_json, write_small_files
@@ -46,7 +47,9 @@ class Heard:
         messages = (ChatMessage("user", (Text(text),)),)
         command = Generate("r", "c", messages, thinking, GREEDY, max_tokens)
         request = Request(command, 1.5, self.interrupts, self._hear, lambda: None)
-        request.answer(self.model, self.composer, self.model.new_state(capacity))
+        self.model.prompt = len(self.composer.compose(messages, thinking=thinking, capacity=10**7).ids)
+        sessions = Sessions(self.model.new_state(capacity), 2**20, 16)
+        request.answer(self.model, self.composer, sessions, Pace(chunk_tokens(self.model)))
         last = self.events[-1]
         assert isinstance(last, Finished)
         return last
@@ -89,7 +92,7 @@ def test_the_answer_stands_right_behind_the_prompt(folder: Path, composer: Compo
     heard = Heard(folder, composer, list(composer.vocabulary.encode("abc")))
     total = heard.ask().usage.prompt
     assert [position for _, at in heard.model.fed for position in at] == list(range(total + 3))
-    assert [ids for ids, _ in heard.model.fed[1:]] == [[token] for token in composer.vocabulary.encode("abc")]
+    assert [ids for ids, _ in heard.model.fed[-3:]] == [[token] for token in composer.vocabulary.encode("abc")]
 
 
 @pytest.mark.parametrize(("limit", "room", "reason"), [(4, 999, "length"), (999, 4, "context"), (1, 999, "length")])
@@ -104,9 +107,12 @@ def test_limits_end_an_answer(folder: Path, composer: Composer, limit: int, room
 def test_a_long_prompt_is_read_in_chunks_with_progress(folder: Path, composer: Composer) -> None:
     heard = Heard(folder, composer, [])
     total = heard.ask("x" * 1200).usage.prompt
-    progress = [(event.done, event.total) for event in heard.events if isinstance(event, Prefill)]
-    assert progress == [(0, total), (512, total), (1024, total), (total, total)]
-    assert [len(ids) for ids, _ in heard.model.fed] == [512, 512, total - 1024]
+    turn, thinking = total - len("assistant\n.\n"), total - len(".\n")
+    told = [event for event in heard.events if isinstance(event, Prefill)]
+    assert [event.done for event in told] == [0, 512, 1024, turn, thinking, total]
+    assert {(event.total, event.reused) for event in told} == {(total, 0)}
+    assert [event.tokens_a_second > 0 for event in told] == [False, True, True, True, True, True]
+    assert told[1].seconds_left > told[-1].seconds_left == 0
 
 
 def test_a_large_model_on_a_cpu_reads_smaller_chunks(folder: Path) -> None:
@@ -114,7 +120,7 @@ def test_a_large_model_on_a_cpu_reads_smaller_chunks(folder: Path) -> None:
     sizes = []
     for model.weight_bytes in (10**7, 10**8, 10**9, 10**11):
         sizes.append(chunk_tokens(model))
-    assert sizes == [512, 256, 32, 16]
+    assert sizes == [512, 128, 16, 16]
 
 
 def test_stop_between_chunks_ends_the_reading(folder: Path, composer: Composer) -> None:

@@ -103,10 +103,19 @@ def test_measuring_needs_no_pixels(eyes: Vision, tmp_path: Path) -> None:
 def test_a_clip_in_groups_is_the_clip(eyes: Vision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = eyes.prepare(clip(tmp_path, 9, 96, 64))
     whole = eyes.encode(prepared)
-    monkeypatch.setattr(vision, "_PATCHES_AT_ONCE", 60)
+    monkeypatch.setattr(vision, "FEWEST_PATCHES", 60)
     ticks: list[int] = []
     assert torch.allclose(eyes.encode(prepared, lambda: ticks.append(1)), whole, atol=1e-5)
     assert len(ticks) == 5 + 3 * eyes.config.depth
+
+
+def test_heads_in_groups_are_all_heads(eyes: Vision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = eyes.prepare(picture(tmp_path, 333, 517))
+    whole = eyes.encode(prepared)
+    monkeypatch.setattr(vision, "FEWEST_PATCHES", 60)
+    monkeypatch.setattr(vision, "HEAD_GROUPS", 2)
+    assert len(eyes._head_groups(100)) == 2
+    torch.testing.assert_close(eyes.encode(prepared), whole, atol=1e-5, rtol=1e-5)
 
 
 def test_a_large_picture_on_a_cpu_is_seen_in_pieces(

@@ -1,0 +1,1 @@
+"""`parley inspect`: what a model folder holds, and how it would lie in memory."""
