@@ -34,6 +34,11 @@ def log_dir() -> Path:
     return home / "log" if home else Path(platformdirs.user_log_dir("parley", appauthor=False))
 
 
+def models_dir() -> Path:
+    """Models that Parley downloaded, unless the person chose another place."""
+    return data_dir() / "models"
+
+
 def resources_dir() -> Path:
     """Icons, fonts, themes and the demo model, in a checkout and in the frozen program alike."""
     frozen = getattr(sys, "_MEIPASS", None)

@@ -1,0 +1,1 @@
+"""Getting a model from a hub of our own on this machine."""
