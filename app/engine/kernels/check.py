@@ -64,6 +64,8 @@ def sentence(checks: Iterable[Checked]) -> str | None:
     """What the person is told when one of these comparisons goes wrong, or None."""
     try:
         wrong = [checked.name for checked in checks if not checked.right]
+    except torch.OutOfMemoryError:
+        raise
     except (KernelError, UnsuitableError, RuntimeError) as error:
         return f"The fast kernels do not run on this GPU ({error}), so answers come slowly."
     return (

@@ -161,8 +161,8 @@ class Decoder:
         if state.length >= state.capacity:
             raise ValueError(f"no room after {state.length} tokens")
         first = state is not self._state
-        if first:
-            self._graph, self._state, self._steps = None, state, self._listed(state)
+        if first:  # not known before all of it went well
+            self._graph, self._state, self._steps = None, None, self._listed(state)
         self._hidden[0].copy_(embedding)
         on_gpu = self._model.device.type == "cuda"
         cursor = torch.tensor([state.length, position], dtype=torch.int32, pin_memory=on_gpu)
@@ -172,9 +172,11 @@ class Decoder:
         else:
             self.launch()
         if first and on_gpu:
-            self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
                 self.launch()
+            self._graph = graph
+        self._state = state
         state.length += 1
         return self._logits.clone()
 

@@ -32,6 +32,10 @@ class KernelError(Exception):
     """The kernels cannot be used; its text is a sentence for the person."""
 
 
+class DriverError(KernelError):
+    """The driver or NVRTC refused something."""
+
+
 class Launch(Protocol):
     """A kernel, ready."""
 
@@ -202,8 +206,10 @@ def _c_value(value: Value) -> Any:
 
 
 def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call the driver or NVRTC; its results without the error code. Raises `KernelError`."""
+    """Call the driver or NVRTC; its results without the error code. Raises `DriverError`, or torch's error when memory
+    is short."""
     error, *results = function(*arguments)
     if int(error):
-        raise KernelError(f"{getattr(function, '__name__', 'CUDA')} failed with {error!r}.")
+        said = f"{getattr(function, '__name__', 'CUDA')}: {getattr(error, 'name', error)}"
+        raise torch.OutOfMemoryError(said) if "OUT_OF_MEMORY" in said else DriverError(said)
     return results[0] if len(results) == 1 else results

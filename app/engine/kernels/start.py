@@ -21,10 +21,13 @@ from app.engine.kernels.linear import UnsuitableError, tile_blocks
 from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.prefill import Prefill
 from app.engine.kernels.prefill_check import self_check_many
-from app.engine.kernels.runtime import CudaKernels, KernelError, Kernels
+from app.engine.kernels.runtime import CudaKernels, DriverError, KernelError, Kernels
 from app.engine.model import Layer, TextModel
 
 _LONGEST = 300
+_TRACES = 2
+_KERNELS: dict[tuple[torch.device, int], Kernels] = {}
+"""What this process has loaded, by GPU and how many query heads share a key head: once, whatever models come and go."""
 
 
 def start_kernels(
@@ -34,7 +37,8 @@ def start_kernels(
     them. `progress(done, total)` is called in between. Raises `KernelError`, or `ImportError` without NVIDIA's
     bindings."""
     group = config.heads // config.kv_heads
-    kernels = CudaKernels(device, group, cache, progress)
+    kernels = _KERNELS.get((device, group)) or CudaKernels(device, group, cache, progress)
+    _KERNELS[device, group] = kernels
     mark = None if cache is None else cache / f"checked-{_fingerprint(device, group)}"
     if mark is None or not mark.exists():
         _check_once(kernels, device, group, mark)
@@ -43,23 +47,45 @@ def start_kernels(
 
 def _check_once(kernels: Kernels, device: torch.device, group: int, mark: Path | None) -> None:
     """Check the kernels and leave `mark`. A check that ends the whole process, as a wrong address on a GPU does, leaves
-    a trace, and is not tried again. Raises `KernelError`."""
+    a trace; so may a person who closes the window, and only two traces mean that it is not tried again. Raises
+    `KernelError`."""
     trace = None if mark is None else mark.with_name(mark.name.replace("checked", "trying"))
-    if trace is not None and trace.exists():
-        raise KernelError("The fast kernels ended the engine when they were tried on this GPU, so answers come slowly.")
+    _leave_trace(trace)
+    try:
+        wrong = self_check(kernels, device, group) or self_check_many(kernels, device)
+        torch.zeros(1, device=device).item()  # raises where the GPU takes no more work from this process
+    except torch.AcceleratorError:
+        raise
+    except Exception:
+        _wipe(trace)
+        raise
+    _wipe(trace)
+    if wrong is not None:
+        raise KernelError(wrong)
+    with suppress(OSError):
+        if mark is not None:
+            mark.touch()
+
+
+def _leave_trace(trace: Path | None) -> None:
+    """Add a byte to the file; raises `KernelError` if two are there."""
     with suppress(OSError):  # then the next start checks again
-        if trace is not None:
-            trace.parent.mkdir(parents=True, exist_ok=True)
-            trace.touch()
-    wrong = self_check(kernels, device, group) or self_check_many(kernels, device)
-    torch.zeros(1, device=device).item()  # raises where the GPU takes no more work from this process: the trace stays
+        if trace is None:
+            return
+        trace.parent.mkdir(parents=True, exist_ok=True)
+        with trace.open("ab") as file:
+            if file.tell() >= _TRACES:
+                raise KernelError(
+                    "The fast kernels ended the engine when they were tried on this GPU, so answers come slowly; "
+                    f"to try them again, empty the folder {trace.parent}."
+                )
+            file.write(b"x")
+
+
+def _wipe(trace: Path | None) -> None:
     with suppress(OSError):
         if trace is not None:
             trace.unlink(missing_ok=True)
-        if mark is not None and wrong is None:
-            mark.touch()
-    if wrong is not None:
-        raise KernelError(wrong)
 
 
 def _fingerprint(device: torch.device, group: int) -> str:
@@ -135,6 +161,8 @@ class FastPath:
     def _give_up(self, error: KernelError | UnsuitableError | ImportError) -> None:
         self._kernels = None
         match error:
+            case DriverError():
+                self.slow = f"The fast kernels do not start on this GPU ({error}), so answers come slowly."[:_LONGEST]
             case KernelError():
                 self.slow = str(error)[:_LONGEST]
             case UnsuitableError():
