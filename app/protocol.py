@@ -366,7 +366,7 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class Tidy:
-    """Look the history over: is it sound, what has been in the trash for too long, which files does nothing use."""
+    """Look the history over: is it sound, which attached files does nothing use any more."""
 
     request: str
 

@@ -16,11 +16,13 @@ from app.protocol import ProtocolError, from_plain, to_plain
 ThemeChoice = Literal["system", "light", "dark"]
 Device = Literal["auto", "cuda", "cpu"]
 Backend = Literal["parley", "gptqmodel"]
+Yarn = Literal[1, 2, 4]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting with its default. An empty `model` means the demo model; `context` None, the largest that fits."""
+    """Every setting with its default. An empty `model` means the demo model; `context` None, the largest that fits;
+    `unload_after`, minutes without use after which the model is unloaded, 0 never."""
 
     theme: ThemeChoice = "system"
     thinking: bool = True
@@ -29,6 +31,8 @@ class Settings:
     device: Device = "auto"
     backend: Backend = "parley"
     context: int | None = None
+    yarn: Yarn = 1
+    unload_after: int = 0
     window_width: int = 1360
     window_height: int = 860
     window_maximized: bool = False

@@ -1,12 +1,13 @@
 """What a conversation is: a tree of questions and answers of which one path is shown.
 
 Knows: how an answer grows from the engine's events, which version of an answer is shown, what the engine is asked.
-Does not know: Qt, torch, who draws it, where it is kept. Times are seconds of any steady clock, given by the caller.
+Does not know: Qt, torch, who draws it, where it is kept. Times are seconds of any steady clock, given by the caller;
+only `made_at` is the time of day (seconds since 1970).
 """
 
+import time
 import uuid
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from app.protocol import (
@@ -27,7 +28,7 @@ from app.protocol import (
 )
 
 Stage = Literal["waiting", "reading", "thinking", "answering", "over"]
-Ending = FinishReason | Literal["interrupted", "failed"]
+Ending = FinishReason | Literal["interrupted", "failed", "edited"]
 TITLE_LENGTH = 60
 UNTITLED = "New conversation"
 
@@ -50,6 +51,7 @@ class Question:
     parent: str | None
     text: str
     attached: tuple[Attached, ...] = ()
+    made_at: float = field(default_factory=time.time)
 
     def message(self) -> ChatMessage:
         """The question as the model reads it: the media first, then the text."""
@@ -73,12 +75,15 @@ class Answer:
     reused: int = 0
     thinking_tokens: int = 0
     answer_tokens: int = 0
+    written_before: int = 0
+    """Tokens of the answer that were there when it was gone on with."""
     asked_at: float = 0.0
     thinking_from: float | None = None
     thinking_until: float | None = None
     first_token_at: float | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    made_at: float = field(default_factory=time.time)
 
     @property
     def over(self) -> bool:
@@ -89,6 +94,19 @@ class Answer:
     def empty(self) -> bool:
         """Nothing of it was shown yet."""
         return not self.thinking and not self.text
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it was cut off in the middle of its text, so that the model could go on writing it."""
+        return self.over and self.ending in ("interrupted", "stopped", "length", "failed") and bool(self.text.strip())
+
+    def resume(self) -> None:
+        """It is to be gone on with where it ends; it waits for its turn."""
+        self.stage, self.ending, self.failure = "waiting", None, ""
+        self.usage = self.timings = None
+        self.read = self.to_read = self.reused = 0
+        self.first_token_at = None
+        self.written_before = self.answer_tokens
 
     def asked(self, now: float) -> None:
         """The engine was asked for it."""
@@ -111,7 +129,7 @@ class Answer:
         else:
             self.stage = "answering"
             self.text += event.text
-            self.answer_tokens = event.tokens
+            self.answer_tokens = self.written_before + event.tokens
             self._end_thinking(now)
 
     def finished(self, event: Finished, now: float) -> None:
@@ -119,7 +137,9 @@ class Answer:
         self._end_thinking(now)
         self.stage, self.ending = "over", event.reason
         self.usage, self.timings = event.usage, event.timings
-        self.thinking_tokens, self.answer_tokens = event.usage.thinking, event.usage.answer
+        self.answer_tokens = self.written_before + event.usage.answer
+        if not self.written_before:
+            self.thinking_tokens = event.usage.thinking
 
     def interrupted(self, now: float) -> None:
         """The engine died over it; what is there stays."""
@@ -151,17 +171,44 @@ class Answer:
 Node = Question | Answer
 
 
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the person chose for one conversation; None where nothing was chosen yet."""
+
+    thinking: bool | None = None
+    preset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which nodes a conversation has and how they hang together."""
+
+    nodes: dict[str, Node]
+    chosen: dict[str | None, str]
+    children: dict[str | None, list[str]]
+    parents: dict[str, str | None]
+
+
 @dataclass(slots=True)
 class Conversation:
-    """A tree of questions and answers. `chosen` names, for a node (None: the root), the child that is shown."""
+    """A tree of questions and answers. `chosen` names, for a node (None: the root), the child that is shown; `name` is
+    what the person calls it, empty for its first words."""
 
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    started: datetime = field(default_factory=datetime.now)
+    started_at: float = field(default_factory=time.time)
     nodes: dict[str, Node] = field(default_factory=dict)
     chosen: dict[str | None, str] = field(default_factory=dict)
+    name: str = ""
+    choices: Choices = Choices()
+    _children: dict[str | None, list[str]] = field(default_factory=dict, repr=False)
 
     @property
     def title(self) -> str:
+        """Its name, or the first words of its first question."""
+        return self.name or self.first_words
+
+    @property
+    def first_words(self) -> str:
         """The first words of its first question."""
         path = self.path()
         if not path or not isinstance(path[0], Question):
@@ -195,7 +242,7 @@ class Conversation:
         """Add a question at the end of the path, and the still empty answer to it."""
         path = self.path()
         question = Question(uuid.uuid4().hex, path[-1].key if path else None, text, attached)
-        self._add(question)
+        self.add(question)
         return self._add_answer(question.key, thinking)
 
     def again(self, answer: Answer, thinking: bool) -> Answer:
@@ -212,11 +259,70 @@ class Conversation:
 
     def versions(self, node: Node) -> list[str]:
         """The keys of a node and of the others in its place, oldest first."""
-        return [key for key, other in self.nodes.items() if other.parent == node.parent]
+        return list(self._children.get(node.parent, ()))
 
     def show(self, key: str) -> None:
         """Show this version in its place."""
         self.chosen[self.nodes[key].parent] = key
+
+    def reveal(self, key: str) -> None:
+        """Choose every version on the way to a node, so that the path leads through it."""
+        for node in (*self._ancestors(self.nodes[key]), self.nodes[key]):
+            self.chosen[node.parent] = node.key
+
+    def edit_question(self, question: Question, text: str, thinking: bool) -> Answer:
+        """Another version of a question, with the same media, and the still empty answer to it; both are shown."""
+        fresh = Question(uuid.uuid4().hex, question.parent, text, question.attached)
+        self.add(fresh)
+        return self._add_answer(fresh.key, thinking)
+
+    def edit_answer(self, answer: Answer, text: str) -> Answer:
+        """Another version of an answer, written by the person; it is shown."""
+        fresh = Answer(uuid.uuid4().hex, answer.parent, answer.wants_thinking, text=text, stage="over", ending="edited")
+        self.add(fresh)
+        return fresh
+
+    def branch(self, key: str) -> "Conversation":
+        """A new conversation with the path up to and including a node."""
+        node = self.nodes[key]
+        fresh = Conversation(choices=self.choices)
+        parent: str | None = None
+        for earlier in (*self._ancestors(node), node):
+            copied = replace(earlier, key=uuid.uuid4().hex, parent=parent)  # type: ignore[arg-type]  # None only for a question
+            fresh.add(copied)
+            parent = copied.key
+        return fresh
+
+    def shape(self) -> "Shape":
+        """What hangs where at the moment, for `reshape`."""
+        children = {parent: list(keys) for parent, keys in self._children.items()}
+        return Shape(dict(self.nodes), dict(self.chosen), children, {k: n.parent for k, n in self.nodes.items()})
+
+    def reshape(self, shape: "Shape") -> None:
+        """Hang everything where it hung, what was taken out meanwhile included."""
+        self.nodes, self.chosen = dict(shape.nodes), dict(shape.chosen)
+        self._children = {parent: list(keys) for parent, keys in shape.children.items()}
+        for key, parent in shape.parents.items():
+            self.nodes[key].parent = parent
+
+    def remove_turn(self, answer: Answer) -> list[str]:
+        """Take a question out with all its answers; what followed the shown answer follows what was before. Returns
+        the keys that are gone."""
+        question = self.question_of(answer)
+        follows = self._children.get(answer.key, [])
+        shown = self.chosen.get(answer.key)
+        kept = {node.key for key in follows for node in self._below(self.nodes[key])}
+        gone = [node.key for node in self._below(question) if node.key not in kept]
+        for key in follows:
+            self.nodes[key].parent = question.parent
+        siblings = [key for key in self._children.get(question.parent, []) if key != question.key]
+        self._children[question.parent] = siblings + follows
+        for key in gone:
+            self._children.pop(key, None)
+            self.chosen.pop(key, None)
+            del self.nodes[key]
+        self._choose(question.parent, shown)
+        return gone
 
     def messages_before(self, node: Node | None) -> tuple[ChatMessage, ...]:
         """What the model reads before `node`, or of the whole path if None: answers without their thinking."""
@@ -230,11 +336,20 @@ class Conversation:
 
     def generate(self, answer: Answer, sampling: Sampling, max_tokens: int) -> Generate:
         """The request for an answer of this conversation."""
-        return Generate(answer.key, self.key, self.messages_before(answer), answer.wants_thinking, sampling, max_tokens)
+        messages = self.messages_before(answer)
+        if answer.text:  # it is to go on where it ends
+            messages = (*messages, ChatMessage("assistant", (Text(answer.text),)))
+        return Generate(answer.key, self.key, messages, answer.wants_thinking, sampling, max_tokens)
 
     def measure(self, request: str, draft: ChatMessage | None, thinking: bool) -> Measure:
         """The request that counts the tokens of what is shown and of a draft after it."""
         return Measure(request, self.key, self.messages_before(None), draft, thinking)
+
+    def add(self, node: Node) -> None:
+        """Put a node, whose parent is there already, in its place and show it."""
+        self.nodes[node.key] = node
+        self.chosen[node.parent] = node.key
+        self._children.setdefault(node.parent, []).append(node.key)
 
     def _ancestors(self, node: Node) -> list[Node]:
         nodes: list[Node] = []
@@ -244,23 +359,33 @@ class Conversation:
             parent = self.nodes[parent].parent
         return nodes[::-1]
 
+    def _below(self, node: Node) -> list[Node]:
+        """The node and everything that follows it, in any version."""
+        found = [node]
+        for earlier in found:  # grows while it is walked
+            found += [self.nodes[key] for key in self._children.get(earlier.key, [])]
+        return found
+
     def _add_answer(self, question: str, thinking: bool) -> Answer:
         answer = Answer(uuid.uuid4().hex, question, thinking)
-        self._add(answer)
+        self.add(answer)
         return answer
-
-    def _add(self, node: Node) -> None:
-        self.nodes[node.key] = node
-        self.chosen[node.parent] = node.key
 
     def _remove(self, node: Node) -> None:
         del self.nodes[node.key]
         self.chosen.pop(node.key, None)
-        others = self.versions(node)
-        if others:
-            self.chosen[node.parent] = others[-1]
+        self._children[node.parent].remove(node.key)
+        self._choose(node.parent, None)
+
+    def _choose(self, parent: str | None, key: str | None) -> None:
+        """Show a child, or the newest if there is no such child."""
+        others = self._children.get(parent, [])
+        if key is not None and key in others:
+            self.chosen[parent] = key
+        elif others:
+            self.chosen[parent] = others[-1]
         else:
-            self.chosen.pop(node.parent, None)
+            self.chosen.pop(parent, None)
 
 
 def draft_message(text: str, attached: tuple[Attached, ...]) -> ChatMessage:

@@ -14,7 +14,9 @@ from app.ui.decoder_process import DecoderProcess
 from app.ui.draft import Draft
 from app.ui.engine_process import SILENCE_MS, EngineProcess
 from app.ui.icons import icon
+from app.ui.library import Library
 from app.ui.main_window import MainWindow
+from app.ui.one_instance import OneInstance
 from app.ui.session import Session
 from app.ui.state import Ready
 
@@ -22,7 +24,16 @@ from app.ui.state import Ready
 class Face(QObject):
     """The window with the processes behind it, and the theme that all of it is drawn in."""
 
-    def __init__(self, app: QApplication, engine: Program, decoder: Program, silence_ms: int = SILENCE_MS) -> None:
+    def __init__(
+        self,
+        app: QApplication,
+        engine: Program,
+        decoder: Program,
+        silence_ms: int = SILENCE_MS,
+        *,
+        alone: bool = True,
+    ) -> None:
+        """`alone`: no other window of this profile is open."""
         super().__init__(app)
         self._app = app
         kept = settings.load()
@@ -30,11 +41,13 @@ class Face(QObject):
         self._dress()
         self.engine = EngineProcess(engine, self, silence_ms)
         self.decoder = DecoderProcess(decoder, self)
-        self.session = Session(self.engine, Draft(self.decoder, self), kept, self)
+        self.library = Library(program("history"), self)
+        self.session = Session(self.engine, Draft(self.decoder, self), self.library, kept, self)
         self.window = MainWindow(self.session, self._theme)
         self.window.header.menu.setting_chosen.connect(self._on_scheme_or_choice_changed)
         app.styleHints().colorSchemeChanged.connect(self._on_scheme_or_choice_changed)
         app.aboutToQuit.connect(self.close)
+        self.library.start(alone=alone)
 
     @property
     def ready(self) -> bool:
@@ -47,7 +60,15 @@ class Face(QObject):
             self.window.showMaximized()
         else:
             self.window.show()
-        QTimer.singleShot(0, self.session.start)
+        QTimer.singleShot(0, self.session, self.session.start)
+
+    @Slot()
+    def come_forward(self) -> None:
+        """Show the window above all others: the person started Parley once more."""
+        self.window.setWindowState(self.window.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.window.show()
+        self.window.raise_()
+        self.window.activateWindow()
 
     def report(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """Say that something went wrong in the window itself; the trace goes to stderr. Python calls it for what no
@@ -60,7 +81,9 @@ class Face(QObject):
 
     @Slot()
     def close(self) -> None:
-        """End the processes behind the window."""
+        """Keep what was written so far, and end the processes behind the window."""
+        self.session.close()
+        self.library.close()
         self.engine.close()
         self.decoder.close()
 
@@ -94,7 +117,12 @@ def run() -> int:
     QApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
     app = QApplication(sys.argv[:1])
     prepare(app)
-    face = Face(app, program("engine"), program("decoder"))
+    instance = OneInstance(app)
+    alone = instance.claim()
+    if not alone and instance.ask_the_other_forward():
+        return 0
+    face = Face(app, program("engine"), program("decoder"), alone=alone)
+    instance.asked_forward.connect(face.come_forward)
     sys.excepthook = face.report
     face.show()
     return app.exec()

@@ -50,7 +50,7 @@ class Draft(QObject):
         self.items: tuple[DraftItem, ...] = ()
         self.tokens: int | None = None
         self._limits = VideoLimits()
-        self._decoder = decoder
+        self.decoder = self._decoder = decoder
         self._decoder.received.connect(self._on_decoder_answered)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
@@ -72,6 +72,10 @@ class Draft(QObject):
         """The files that were decoded, in order."""
         return tuple(item.attached for item in self.items if item.attached is not None)
 
+    def sources(self) -> dict[str, str]:
+        """Where the files that were decoded lie, by their content."""
+        return {item.attached.media.digest: item.path for item in self.items if item.attached is not None and item.path}
+
     def obstacle(self) -> str:
         """Why it cannot be sent, as a sentence; empty if it can, or will as soon as its files are read."""
         for item in self.items:
@@ -84,6 +88,10 @@ class Draft(QObject):
     def message(self) -> ChatMessage | None:
         """The draft as the model would read it, None while it is empty."""
         return None if not self.text.strip() and not self.attached else draft_message(self.text, self.attached)
+
+    def count_soon(self) -> None:
+        """Have everything counted in a moment, once what was asked for is on the screen."""
+        self._delay.start()
 
     def set_text(self, text: str) -> None:
         """Take over what the composer holds."""

@@ -69,6 +69,13 @@ class LineProcess(QObject):
         for process in list(self._ending):
             process.waitForFinished(FAREWELL_MS)
 
+    def finish(self, patience_ms: int) -> None:
+        """Let the program do what it was told, and end: for the end of ours. What takes longer is cut off."""
+        if self._process is not None:
+            self._process.closeWriteChannel()
+            self._process.waitForFinished(patience_ms)
+        self.close()
+
     def send(self, message: Message) -> None:
         """Write a message; it is lost if there is no process."""
         if self._process is not None:

@@ -21,18 +21,22 @@ from PySide6.QtWidgets import QFileDialog, QMainWindow
 
 from app import settings as settings_store
 from app.chat.attachments import dialog_patterns
-from app.chat.conversation import Answer, Conversation
+from app.chat.conversation import Answer, Choices, Conversation
+from app.programs import program
 from app.settings import Settings
+from app.ui.conversation_list import Entry
 from app.ui.drop_overlay import DropOverlay
 from app.ui.incoming import acceptable, announcement, taken
 from app.ui.link_dialog import LinkDialog
+from app.ui.memory_desk import MemoryDesk
 from app.ui.preset_menu import PRESETS
+from app.ui.revision import Revision
 from app.ui.session import AGAIN, CHOOSE_MODEL, RESTART, Session
+from app.ui.shelf import Shelf
 from app.ui.shell import DRAWER_UP_TO, Shell
-from app.ui.sidebar import Entry
 from app.ui.state import Answering, Dead, LoadingModel, Ready, Starting, State
 from app.ui.theme import Theme
-from app.ui.wording import model_lines, remarks, speed, waits_for
+from app.ui.wording import model_lines, moment, remarks, speed, waits_for
 
 TICK_MS = 500
 ACTIONS = {RESTART: "Restart engine", CHOOSE_MODEL: "Open model folder…", AGAIN: "Answer again"}
@@ -46,6 +50,7 @@ class MainWindow(QMainWindow):
         super().__init__()
         self.session = session
         self._subject = ""
+        self._seen = session.current
         self.shell = Shell(theme, self)
         self.sidebar, self.header = self.shell.sidebar, self.shell.header
         self.pane, self.thinking_line = self.shell.pane, self.shell.thinking_line
@@ -55,6 +60,9 @@ class MainWindow(QMainWindow):
         self.setAcceptDrops(True)
         self.setMinimumSize(480, 480)
         self.overlay = DropOverlay(theme, self)
+        self.revision = Revision(session, self)
+        self.shelf = Shelf(session, self.revision, self.shell, theme, self)
+        self.desk = MemoryDesk(program("engine"), theme, self)
         self._tick = QTimer(self)
         self._tick.setInterval(TICK_MS)
         self._connect()
@@ -74,6 +82,7 @@ class MainWindow(QMainWindow):
         session.path_changed.connect(self._on_path_changed)
         session.answer_changed.connect(self._on_answer_changed)
         session.gauges_changed.connect(self.status.show_memory)
+        self.desk.context_chosen.connect(self._on_context_chosen)
         session.context_changed.connect(self.status.show_context)
         session.draft_replaced.connect(composer.set_text)
         session.noticed.connect(self._on_noticed)
@@ -87,9 +96,12 @@ class MainWindow(QMainWindow):
         composer.attachment_removed.connect(session.draft.remove)
         composer.refused.connect(self._on_refused)
         self.sidebar.new_requested.connect(self._on_new_requested)
-        self.sidebar.chosen.connect(self._on_conversation_chosen)
-        transcript.again_requested.connect(session.again)
-        transcript.version_requested.connect(session.show_version)
+        self.sidebar.list.chosen.connect(self._on_conversation_chosen)
+        transcript.again_requested.connect(self.revision.again)
+        transcript.version_requested.connect(self.revision.show_version)
+        transcript.continue_requested.connect(self.revision.go_on)
+        transcript.edited.connect(self.revision.edit)
+        transcript.branch_requested.connect(self.revision.branch)
         transcript.thinking_requested.connect(self._on_thinking_requested)
         for source in (transcript, self.pane.text, self.thinking_line.text):
             source.link_activated.connect(self._on_link_activated)
@@ -103,7 +115,9 @@ class MainWindow(QMainWindow):
         self.header.preset.chosen.connect(self._on_preset_chosen)
         menu = self.header.menu
         menu.restart_requested.connect(session.start)
+        menu.unload_requested.connect(session.unload)
         menu.setting_chosen.connect(self._on_setting_chosen)
+        menu.memory_requested.connect(self._on_memory_requested)
         for opener in (menu, self.empty):
             opener.open_model_requested.connect(self._on_open_model_requested)
             opener.demo_requested.connect(self._on_demo_requested)
@@ -112,6 +126,8 @@ class MainWindow(QMainWindow):
             ("Ctrl+B", self._on_sidebar_toggled),
             ("Ctrl+O", self._on_attach_requested),
             ("Esc", self._on_escape),
+            ("Ctrl+R", self.revision.last_again),
+            ("Alt+Return", self.revision.go_on_with_last),
         ):
             QShortcut(QKeySequence(keys), self).activated.connect(slot)
         self.shell.pane_dragged.connect(self._on_pane_dragged)
@@ -151,7 +167,11 @@ class MainWindow(QMainWindow):
     @Slot()
     def _on_conversations_changed(self) -> None:
         session = self.session
-        entries = [Entry(c.key, c.title, c.started, session.running(c)) for c in session.conversations if c.nodes]
+        busy = session.busy()
+        entries = [
+            Entry(summary.key, summary.title, moment(summary.used_at), summary.key in busy, summary.pinned)
+            for summary in session.library.summaries
+        ]
         self.sidebar.show_entries(entries, session.current.key)
         self.header.title.setText(session.current.title)
         self.setWindowTitle(f"{session.current.title} – Parley")
@@ -162,6 +182,10 @@ class MainWindow(QMainWindow):
         self._subject = ""
         if self.notice.action == AGAIN:
             self.notice.hide()  # it spoke of an answer that is no longer the last one here
+        if conversation is not self._seen:
+            self._seen = conversation
+            self.shell.find_bar.close_bar()
+            self._take_choices(conversation.choices)
         self.transcript.show_path(conversation)
         self.shell.show_empty(not conversation.nodes)
         self.header.title.setText(conversation.title)
@@ -241,19 +265,31 @@ class MainWindow(QMainWindow):
         preset = PRESETS.get(self.settings.preset)
         keep = preset is not None and preset.thinking == thinking
         self._change(thinking=thinking, preset=self.settings.preset if keep else "")
+        self.session.choose(Choices(self.settings.thinking, self.settings.preset))
 
     @Slot(str)
     def _on_preset_chosen(self, key: str) -> None:
         preset = PRESETS.get(key)
         thinking = preset.thinking if preset else self.settings.thinking
         self._change(preset=key, thinking=thinking)
+        self.session.choose(Choices(thinking, key))
         self.composer.thinking.setChecked(thinking)
 
     @Slot(str, object)
     def _on_setting_chosen(self, field: str, value: object) -> None:
         self._change(**{field: value})
-        if field != "theme":
+        if field == "unload_after":
+            self.session.watch()
+        elif field != "theme":
             self.session.load(self.settings)
+
+    @Slot()
+    def _on_memory_requested(self) -> None:
+        self.desk.open(self.settings, self.status.own_bytes)
+
+    @Slot(object)
+    def _on_context_chosen(self, context: int | None) -> None:
+        self._on_setting_chosen("context", context)
 
     @Slot()
     def _on_demo_requested(self) -> None:
@@ -310,9 +346,7 @@ class MainWindow(QMainWindow):
         elif action == CHOOSE_MODEL:
             self._on_open_model_requested()
         elif action == AGAIN:
-            answer = self.session.current.last_answer()
-            if answer is not None:
-                self.session.again(answer.key)
+            self.revision.last_again()
 
     @Slot(str)
     def _on_thinking_requested(self, key: str) -> None:
@@ -370,6 +404,8 @@ class MainWindow(QMainWindow):
         """Draw everything in other colours."""
         self.shell.apply_theme(theme)
         self.overlay.apply_theme(theme)
+        self.shelf.apply_theme(theme)
+        self.desk.apply_theme(theme)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Arrange the parts for the new width."""
@@ -403,6 +439,16 @@ class MainWindow(QMainWindow):
         if answer is None or not (answer.thinking or coming):
             return None
         return answer
+
+    def _take_choices(self, choices: Choices) -> None:
+        """Go on as it was chosen for the conversation that is shown."""
+        thinking = self.settings.thinking if choices.thinking is None else choices.thinking
+        preset = self.settings.preset if choices.preset is None else choices.preset
+        if (thinking, preset) != (self.settings.thinking, self.settings.preset):
+            self._change(thinking=thinking, preset=preset)
+            self.composer.thinking.blockSignals(True)
+            self.composer.thinking.setChecked(thinking)
+            self.composer.thinking.blockSignals(False)
 
     def _show_busy(self) -> None:
         self.composer.set_busy(self.session.running(self.session.current))

@@ -1,4 +1,4 @@
-"""The menu behind the three dots: model, device, engine, context, theme. Knows the settings' choices, changes none."""
+"""The menu behind the three dots: model, device, engine, context, files, theme. Knows choices, changes none."""
 
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QAction, QActionGroup
@@ -15,7 +15,15 @@ CONTEXTS: Choices = (
     (32_768, "32K tokens"),
     (131_072, "128K tokens"),
     (262_144, "256K tokens"),
+    (524_288, "512K tokens, with YaRN"),
+    (1_010_000, "1M tokens, with YaRN"),
 )
+YARN: Choices = (
+    (1, "Off"),
+    (2, "To twice the context; may answer short texts worse"),
+    (4, "To four times the context; may answer short texts worse"),
+)
+UNLOADING: Choices = ((0, "Never"), (10, "After 10 minutes"), (60, "After an hour"))
 THEMES: Choices = (("system", "Like the system"), ("light", "Light"), ("dark", "Dark"))
 
 
@@ -25,6 +33,10 @@ class MoreMenu(QMenu):
     open_model_requested = Signal()
     demo_requested = Signal()
     restart_requested = Signal()
+    unload_requested = Signal()
+    memory_requested = Signal()
+    export_all_requested = Signal()
+    import_requested = Signal()
     setting_chosen = Signal(str, object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -38,7 +50,14 @@ class MoreMenu(QMenu):
         self._choices("Device", "device", DEVICES)
         self._choices("Engine", "backend", BACKENDS)
         self._choices("Context", "context", CONTEXTS)
+        self._choices("Stretch positions (YaRN)", "yarn", YARN)
+        self.addAction("Memory…").triggered.connect(self.memory_requested)
+        self.addAction("Unload the model").triggered.connect(self.unload_requested)
+        self._choices("Unload when not used", "unload_after", UNLOADING)
         self.addAction("Restart engine").triggered.connect(self.restart_requested)
+        self.addSeparator()
+        self.addAction("Export all conversations…").triggered.connect(self.export_all_requested)
+        self.addAction("Import conversations…").triggered.connect(self.import_requested)
         self.addSeparator()
         self._choices("Theme", "theme", THEMES)
 

@@ -1,4 +1,4 @@
-"""The one door through which something unpleasant reaches the person: a sentence and, if there is one, a way out.
+"""The one door through which something reaches the person: a sentence and, if there is one, a way out.
 
 Knows how it looks. Does not know what an action does: it emits the action's name.
 """
@@ -45,9 +45,13 @@ class Notice(QFrame):
         self.apply_theme(theme)
         self.hide()
 
-    def say(self, sentence: str, action: str = "", label: str = "") -> None:
-        """Show a sentence, with a button if `label` names one."""
+    def say(self, sentence: str, action: str = "", label: str = "", *, quiet: bool = False) -> None:
+        """Show a sentence, with a button if `label` names one; `quiet` if it is no bad news."""
         self.action = action
+        self._mark.setVisible(not quiet)
+        self.setProperty("quiet", quiet)
+        self.style().unpolish(self)
+        self.style().polish(self)
         shown = sentence if len(sentence) <= LONGEST else f"{sentence[: LONGEST // 2]} … {sentence[-LONGEST // 2 :]}"
         self.sentence.setText(shown)
         self.button.setText(label)

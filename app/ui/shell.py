@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.ui.composer import Composer
 from app.ui.drawer import Drawer
 from app.ui.empty_state import EmptyState
+from app.ui.find_bar import FindBar
 from app.ui.header import Header
 from app.ui.notice import Notice
 from app.ui.sidebar import Sidebar
@@ -35,6 +36,7 @@ class Shell(QWidget):
         self.setObjectName("window")
         self.sidebar = Sidebar(theme)
         self.header = Header(theme)
+        self.find_bar = FindBar(theme)
         self.thinking_line = ThinkingLine(theme)
         self.transcript = Transcript(theme)
         self.empty = EmptyState(theme)
@@ -72,6 +74,7 @@ class Shell(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
+        column.addWidget(self.find_bar)
         column.addWidget(self.thinking_line)
         column.addWidget(self._body, 1)
         column.addLayout(self._foot)
@@ -128,7 +131,7 @@ class Shell(QWidget):
         """Draw everything in other colours."""
         for part in (self.sidebar, self.header, self.thinking_line, self.transcript, self.empty):
             part.apply_theme(theme)
-        for other in (self.pane, self.notice, self.composer, self.status):
+        for other in (self.pane, self.notice, self.composer, self.status, self.find_bar):
             other.apply_theme(theme)
 
     @Slot(int, int)

@@ -1,59 +1,23 @@
-"""The list of conversations, the way to a new one, and which model runs where. Knows no engine; emits intents."""
+"""The conversations, the way to a new one and to search, and which model runs where. Knows no engine; emits intents."""
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QColor, QFont, QPainter
-from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.ui import theme as look
+from app.ui.conversation_list import ConversationList, Entry
 from app.ui.elided import ElidedLabel
 from app.ui.icons import pixmap
 from app.ui.plain_tip import plain_tip
 from app.ui.theme import Theme
-
-KEY, RUNNING = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A conversation as the list shows it."""
-
-    key: str
-    title: str
-    started: datetime
-    running: bool
-
-
-def day_name(day: date, today: date) -> str:
-    """The heading of a day."""
-    if day == today:
-        return "Today"
-    if day == today - timedelta(days=1):
-        return "Yesterday"
-    if day > today - timedelta(days=7):
-        return day.strftime("%A")
-    return f"{day.day} {day:%B %Y}"
 
 
 class Sidebar(QFrame):
     """The left side of the window, or its drawer."""
 
     new_requested = Signal()
-    chosen = Signal(str)
+    search_requested = Signal()
+    trash_opened = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,16 +25,20 @@ class Sidebar(QFrame):
         self._entries: list[Entry] = []
         self._current = ""
         self._mark = QLabel()
-        self.new = _new_button()
+        self.new = _wide_button("newConversation", "New conversation", "Ctrl N")
         self.new.clicked.connect(self.new_requested)
-        self.list = QListWidget()
-        self.list.setObjectName("conversations")
-        self.list.setAccessibleName("Conversations")
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setVerticalScrollMode(QListWidget.ScrollMode.ScrollPerPixel)
-        self._rows = _Rows(theme, self.list)
-        self.list.setItemDelegate(self._rows)
-        self.list.currentItemChanged.connect(self._on_current_item_changed)
+        self.search = _wide_button("searchAll", "Search", "Ctrl K")
+        self.search.clicked.connect(self.search_requested)
+        self.list = ConversationList(theme)
+        self.none_yet = QLabel("What you ask is kept here.")
+        self.none_yet.setObjectName("figures")
+        self.none_yet.setContentsMargins(8, 4, 8, 4)
+        self.trash = QPushButton("Trash")
+        self.trash.setObjectName("quiet")
+        self.trash.setFlat(True)
+        self.trash.setFont(look.figure_font(look.QUIET_SIZE - 0.5))
+        self.trash.setToolTip("What was deleted in the last 30 days")
+        self.trash.clicked.connect(self.trash_opened)
         self.model, self.precision, self.device = ElidedLabel(), ElidedLabel(), ElidedLabel()
         self.remarks = QLabel()
         layout = QVBoxLayout(self)
@@ -78,6 +46,8 @@ class Sidebar(QFrame):
         layout.setSpacing(12)
         layout.addLayout(self._brand())
         layout.addWidget(self.new)
+        layout.addWidget(self.search)
+        layout.addWidget(self.none_yet)
         layout.addWidget(self.list, 1)
         layout.addWidget(self._foot())
         self.setMinimumWidth(200)
@@ -101,7 +71,10 @@ class Sidebar(QFrame):
         lines = QVBoxLayout(foot)
         lines.setContentsMargins(8, 12, 8, 2)
         lines.setSpacing(4)
-        lines.addWidget(self.model)
+        name = QHBoxLayout()
+        name.addWidget(self.model, 1)
+        name.addWidget(self.trash)
+        lines.addLayout(name)
         for label in (self.precision, self.device):
             label.setObjectName("figures")
             label.setFont(look.figure_font(look.QUIET_SIZE - 0.5))
@@ -114,26 +87,12 @@ class Sidebar(QFrame):
         return foot
 
     def show_entries(self, entries: list[Entry], current: str) -> None:
-        """Show conversations, newest first, below the names of their days."""
+        """Show conversations, the last used first."""
         if entries == self._entries and current == self._current:
             return
         self._entries, self._current = entries, current
-        self.list.blockSignals(True)  # choosing follows from what is shown here, it is no intent
-        self.list.clear()
-        day = ""
-        for entry in entries:
-            name = day_name(entry.started.date(), datetime.now().date())
-            if name != day:
-                day = name
-                heading = QListWidgetItem(name, self.list)
-                heading.setFlags(Qt.ItemFlag.NoItemFlags)
-            row = QListWidgetItem(entry.title, self.list)
-            row.setData(KEY, entry.key)
-            row.setData(RUNNING, entry.running)
-            row.setToolTip(plain_tip(entry.title))
-            if entry.key == current:
-                self.list.setCurrentItem(row)
-        self.list.blockSignals(False)
+        self.none_yet.setVisible(not entries)
+        self.list.show_entries(entries, current)
 
     def show_model(self, name: str, precision: str, device: str, remarks: str = "") -> None:
         """Say which model runs where, or what is happening to it, and what is worth knowing, such as a slow path."""
@@ -147,22 +106,18 @@ class Sidebar(QFrame):
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
-        self._rows.theme = theme
+        self.list.apply_theme(theme)
         self._mark.setPixmap(pixmap("parley", theme.text, 20, max(2.0, self.devicePixelRatioF())))
-        self.list.viewport().update()
-
-    @Slot(QListWidgetItem, QListWidgetItem)
-    def _on_current_item_changed(self, now: QListWidgetItem | None, _before: QListWidgetItem | None) -> None:
-        if now is not None and now.data(KEY):
-            self.chosen.emit(now.data(KEY))
 
 
-def _new_button() -> QPushButton:
+def _wide_button(name: str, label: str, keys: str) -> QPushButton:
     button = QPushButton()
-    button.setObjectName("newConversation")
-    button.setAccessibleName("New conversation")
+    button.setObjectName(name)
+    button.setAccessibleName(label)
     button.setCursor(Qt.CursorShape.PointingHandCursor)
-    words, key = QLabel("New conversation"), QLabel("Ctrl N")
+    words, key = QLabel(label), QLabel(keys)
+    if name == "searchAll":
+        words.setObjectName("figures")
     key.setObjectName("figures")
     key.setFont(look.text_font(12))
     inside = QHBoxLayout(button)
@@ -170,54 +125,6 @@ def _new_button() -> QPushButton:
     inside.addWidget(words)
     inside.addStretch()
     inside.addWidget(key)
-    for label in (words, key):
-        label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+    for part in (words, key):
+        part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
     return button
-
-
-class _Rows(QStyledItemDelegate):
-    """Draws headings and conversations."""
-
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.theme = theme
-
-    def sizeHint(self, _option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:  # noqa: N802
-        return QSize(100, 40 if index.data(KEY) else 34)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        theme = self.theme
-        area = QRectF(option.rect)
-        state = option.state
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if not index.data(KEY):
-            painter.setFont(look.text_font(12, QFont.Weight.DemiBold))
-            painter.setPen(QColor(theme.muted))
-            painter.drawText(area.adjusted(8, 8, -8, 0), Qt.AlignmentFlag.AlignVCenter, index.data())
-            painter.restore()
-            return
-        selected = bool(state & QStyle.StateFlag.State_Selected)
-        hovered = bool(state & QStyle.StateFlag.State_MouseOver)
-        row = area.adjusted(0, 2, 0, -2)
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.soft if selected else theme.hover))
-            painter.drawRoundedRect(row, 8, 8)
-        if state & QStyle.StateFlag.State_HasFocus:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QColor(theme.accent))
-            painter.drawRoundedRect(row.adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
-        words = row.adjusted(10, 0, -10, 0)
-        if index.data(RUNNING):
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.accent))
-            painter.drawEllipse(QRectF(words.right() - 6, words.center().y() - 3, 6, 6))
-            words.adjust(0, 0, -14, 0)
-        painter.setFont(look.text_font(14, QFont.Weight.Medium if selected else QFont.Weight.Normal))
-        painter.setPen(QColor(theme.text))
-        title = painter.fontMetrics().elidedText(index.data(), Qt.TextElideMode.ElideRight, int(words.width()))
-        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
-        painter.restore()

@@ -10,7 +10,8 @@ from app.ui import theme as look
 from app.ui.theme import Theme
 
 WIDE, NARROW, TINY, HEIGHT = 168, 92, 40, 8
-NEARLY_FULL = 0.9
+NEARLY_NOTHING = 0.1
+"""Below this part of the whole, what is left is little, unless it is said how much is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,16 @@ class Segment:
     colour: str
 
 
+def legend(segments: tuple[Segment, ...], theme: Theme) -> str:
+    """Parts as rich text, a row each; everything in it is our own words."""
+    rows = "".join(
+        f"<tr><td style='color:{getattr(theme, part.colour, part.colour)}'>■&nbsp;</td><td>{part.name}</td>"
+        f"<td align='right'>&nbsp;&nbsp;&nbsp;{part.words}</td></tr>"
+        for part in segments
+    )
+    return f"<table cellspacing='2'>{rows}</table>"
+
+
 class StackedBar(QWidget):
     """The bar alone."""
 
@@ -31,17 +42,19 @@ class StackedBar(QWidget):
         self._theme = theme
         self._segments: tuple[Segment, ...] = ()
         self._total = 0
+        self._little = 0.0
         self._width = WIDE
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
 
     @property
     def nearly_full(self) -> bool:
-        """Whether more than nine tenths are taken."""
-        return self._total > 0 and sum(part.value for part in self._segments) > NEARLY_FULL * self._total
+        """Whether little is left."""
+        return self._total > 0 and self._total - sum(part.value for part in self._segments) < self._little
 
-    def set_parts(self, segments: tuple[Segment, ...], total: int) -> None:
-        """Show these parts of `total`."""
+    def set_parts(self, segments: tuple[Segment, ...], total: int, little: float | None = None) -> None:
+        """Show these parts of `total`; with less than `little` left, or a tenth, it is nearly full."""
         self._segments, self._total = segments, total
+        self._little = NEARLY_NOTHING * total if little is None else little
         self.update()
 
     def set_bar(self, width: int) -> None:
@@ -70,7 +83,8 @@ class StackedBar(QWidget):
         for part in self._segments:
             width = self.width() * part.value / self._total if self._total else 0.0
             colour = self._theme.warning if self.nearly_full and part is self._segments[0] else part.colour
-            painter.fillRect(QRectF(left, 0, width, HEIGHT), QColor(getattr(self._theme, colour, colour)))
+            first, last = round(left), round(left + width)  # whole pixels: neighbours do not run into each other
+            painter.fillRect(QRectF(first, 0, last - first, HEIGHT), QColor(getattr(self._theme, colour, colour)))
             left += width
 
 
@@ -96,11 +110,21 @@ class Gauge(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
 
-    def show_parts(self, name: str, segments: tuple[Segment, ...], total: int, words: str, remark: str) -> None:
-        """Show parts of a whole; `remark` is said in the breakdown when it is nearly full."""
+    def show_parts(
+        self,
+        name: str,
+        segments: tuple[Segment, ...],
+        total: int,
+        words: str,
+        remark: str,
+        *,
+        little: float | None = None,
+    ) -> None:
+        """Show parts of a whole; `remark` is said in the breakdown when it is nearly full, with less than `little` or a
+        tenth left."""
         self.name.setText(name)
         self._segments = segments
-        self.bar.set_parts(segments, total)
+        self.bar.set_parts(segments, total, little)
         self._remark = remark if self.bar.nearly_full else ""
         self.words.setText(words)
         self.words.setProperty("warning", self.bar.nearly_full)
@@ -119,14 +143,9 @@ class Gauge(QWidget):
         self.bar.apply_theme(theme)
 
     def breakdown(self) -> str:
-        """The parts as rich text for a tooltip; everything in it is our own words."""
-        rows = "".join(
-            f"<tr><td style='color:{getattr(self._theme, part.colour, part.colour)}'>■&nbsp;</td><td>{part.name}</td>"
-            f"<td align='right'>&nbsp;&nbsp;&nbsp;{part.words}</td></tr>"
-            for part in self._segments
-        )
+        """The parts as rich text for a tooltip."""
         remark = f"<p style='color:{self._theme.warning}'>{self._remark}</p>" if self._remark else ""
-        return f"<table cellspacing='2'>{rows}</table>{remark}" if rows else ""
+        return f"{legend(self._segments, self._theme)}{remark}" if self._segments else ""
 
     def event(self, event: QEvent) -> bool:
         """Open the breakdown when the pointer rests on it."""

@@ -26,9 +26,11 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class NoModel:
-    """The engine runs and holds no model; `reason` is a sentence, or empty."""
+    """The engine runs and holds no model; `reason` is a sentence, or empty. One that was `unloaded` comes back with the
+    next question."""
 
     reason: str = ""
+    unloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,13 @@ class Died:
     reason: str
 
 
-LocalEvent = Started | LoadSent | GenerateSent | Died
+@dataclass(frozen=True, slots=True)
+class UnloadSent:
+    """The engine was told to give the model's memory back."""
+
+
+LocalEvent = Started | LoadSent | GenerateSent | UnloadSent | Died
+UNLOADED = NoModel("The model is unloaded; it comes back with your next question.", unloaded=True)
 
 
 def after(state: State, event: EngineEvent | LocalEvent) -> State:  # noqa: C901, PLR0911, PLR0912  (a table)
@@ -112,8 +120,8 @@ def after(state: State, event: EngineEvent | LocalEvent) -> State:  # noqa: C901
             return LoadingModel(state.name, state.since, event.stage, event.done, event.total)
         case Loaded():
             return Ready(event.model)
-        case Unloaded():
-            return NoModel() if isinstance(state, Ready | Answering) else state
+        case Unloaded() | UnloadSent():
+            return UNLOADED if isinstance(state, Ready | Answering) else state
         case GenerateSent():
             return Answering(state.model, event.request) if isinstance(state, Ready) else state
         case Finished():

@@ -4,6 +4,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 
+from app.plan import RESERVE
 from app.protocol import Gauges
 from app.ui import figures
 from app.ui import theme as look
@@ -13,6 +14,7 @@ from app.ui.theme import Theme
 
 MEMORY_REMARK = "Nearly full: close other programs, or load the model with a smaller context."
 CONTEXT_REMARK = "Nearly full: start a new conversation, or shorten this one."
+TOO_LONG_REMARK = "There is no room for an answer: shorten it by at least {}, or start a new conversation."
 PRIVATE = "Private: no connections open"
 PRIVATE_HINT = "The model runs on this computer. Parley opens no connection; what you write and show stays here."
 
@@ -29,6 +31,7 @@ class StatusLine(QFrame):
         self.setObjectName("statusLine")
         self.memory = Gauge("Memory", theme)
         self.context = Gauge("Context", theme)
+        self.own_bytes = 0
         self.speed = _figure()
         self.private = _figure()
         self.private.setText(PRIVATE)
@@ -50,32 +53,43 @@ class StatusLine(QFrame):
 
     def show_memory(self, gauges: Gauges) -> None:
         """Show the memory of the device that the model runs on."""
+        on_gpu = gauges.kind == "gpu"
+        self.own_bytes = gauges.weights + gauges.cache + gauges.vision + gauges.workspace if on_gpu else 0
         self.memory.setVisible(gauges.total > 0)
         gpu = gauges.kind == "gpu"
         parts = (
             Segment("Model" if gpu else "Engine", gauges.weights, _gib(gauges.weights), "bar_first"),
             Segment("Conversation cache", gauges.cache, _gib(gauges.cache), "bar_second"),
             Segment("Vision", gauges.vision, _gib(gauges.vision), "bar_third"),
+            Segment("Working space", gauges.workspace, _gib(gauges.workspace), "bar_fourth"),
             Segment("Other programs", gauges.other, _gib(gauges.other), "bar_other"),
         )
         shown = tuple(part for part in parts if part.value > 0)
         used = sum(part.value for part in shown)
         words = f"{figures.gib(used)} of {figures.gib(gauges.total)} GiB"
         free = Segment("Free", 0, _gib(max(0, gauges.total - used)), "bar_track")
-        self.memory.show_parts("VRAM" if gpu else "Memory", (*shown, free), gauges.total, words, MEMORY_REMARK)
+        self.memory.show_parts(
+            "VRAM" if gpu else "Memory",
+            (*shown, free),
+            gauges.total,
+            words,
+            MEMORY_REMARK,
+            little=RESERVE / 2 if gpu else None,  # a GPU is filled on purpose, up to what the plan leaves free
+        )
 
     def show_context(self, use: ContextUse) -> None:
         """Show what of the context window is taken, by the conversation and by the draft."""
         self.context.setVisible(use.total > 0)
-        left = max(0, use.total - use.used - use.draft)
+        room = use.total - use.used - use.draft
         parts = (
-            Segment("Conversation", use.used, f"{figures.tokens(use.used)} tokens", "bar_first"),
-            Segment("This draft", use.draft, f"{figures.tokens(use.draft)} tokens", "bar_third"),
-            Segment("Left", 0, f"{figures.tokens(left)} tokens", "bar_track"),
+            Segment("Conversation", use.used, _tokens(use.used), "bar_first"),
+            Segment("This draft", use.draft, _tokens(use.draft), "bar_third"),
+            Segment("Room for the answer", 0, _tokens(max(0, room)), "bar_track"),
         )
         draft = f" + {figures.short_tokens(use.draft)}" if use.draft else ""
         words = f"{figures.short_tokens(use.used)}{draft} of {figures.short_tokens(use.total)}"
-        self.context.show_parts("Context", parts, use.total, words, CONTEXT_REMARK)
+        remark = CONTEXT_REMARK if room > 0 else TOO_LONG_REMARK.format(_tokens(1 - room))
+        self.context.show_parts("Context", parts, use.total, words, remark)
 
     def show_speed(self, tokens_a_second: float) -> None:
         """Show how fast the newest answer is or was made; nothing for 0."""
@@ -106,6 +120,10 @@ class StatusLine(QFrame):
 
 def _gib(count: int) -> str:
     return f"{figures.gib(count)} GiB"
+
+
+def _tokens(count: int) -> str:
+    return "1 token" if count == 1 else f"{figures.tokens(count)} tokens"
 
 
 def _figure() -> QLabel:

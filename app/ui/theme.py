@@ -46,6 +46,7 @@ class Theme:
     bar_first: str
     bar_second: str
     bar_third: str
+    bar_fourth: str
     bar_other: str
     keyword: str
     number: str
@@ -77,6 +78,7 @@ LIGHT = Theme(
     bar_first="#2f6f5e",
     bar_second="#7fae9d",
     bar_third="#c9b458",
+    bar_fourth="#8e9dab",
     bar_other="#c8c3b8",
     keyword="#a13670",
     number="#1f62a8",
@@ -107,6 +109,7 @@ DARK = Theme(
     bar_first="#7cc4ad",
     bar_second="#4a7d6d",
     bar_third="#c2a94b",
+    bar_fourth="#6d7c89",
     bar_other="#4a4c52",
     keyword="#df8fb8",
     number="#86b8ee",

@@ -3,6 +3,9 @@
 Knows the states and the words for them. Does not know any widget.
 """
 
+from contextlib import suppress
+from datetime import date, datetime
+
 from app.chat.conversation import Answer
 from app.settings import Settings
 from app.ui.empty_state import loading_words
@@ -57,3 +60,15 @@ def model_lines(state: State, settings: Settings, now: float) -> tuple[str, str,
             return "Parley", "", "engine starting"
         case Dead():
             return "Engine stopped", "", "restart it to go on"
+
+
+def moment(seconds: float) -> datetime:
+    """A time of day; one that makes no sense is the oldest that there is."""
+    with suppress(ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(seconds)
+    return datetime.min
+
+
+def today() -> date:
+    """The day that it is here."""
+    return datetime.now().date()

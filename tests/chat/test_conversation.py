@@ -111,3 +111,74 @@ def test_a_question_of_pictures_alone_is_called_after_them() -> None:
     conversation = Conversation()
     conversation.ask("", (PICTURE,), thinking=True)
     assert conversation.title == "cat.png"
+
+
+def test_an_edited_question_is_another_version_with_the_same_pictures() -> None:
+    conversation = Conversation()
+    answer = conversation.ask("A cat?", (PICTURE,), thinking=True)
+    question = conversation.question_of(answer)
+    again = conversation.edit_question(question, "A dog?", thinking=False)
+    fresh = conversation.question_of(again)
+    assert (fresh.text, fresh.attached, fresh.parent) == ("A dog?", (PICTURE,), None)
+    assert conversation.versions(fresh) == [question.key, fresh.key]
+    assert conversation.path() == [fresh, again]
+
+
+def test_an_edited_answer_is_read_as_it_was_written() -> None:
+    conversation = Conversation()
+    first = answered(conversation, "A colour?", "red", thinking="hm")
+    fresh = conversation.edit_answer(first, "blue")
+    assert (fresh.over, fresh.ending, fresh.thinking) == (True, "edited", "")
+    assert conversation.messages_before(None)[-1] == ChatMessage("assistant", (Text("blue"),))
+
+
+def test_a_branch_shares_nothing_but_the_words() -> None:
+    conversation = Conversation()
+    answered(conversation, "One", "1")
+    second = answered(conversation, "Two", "2")
+    answered(conversation, "Three", "3")
+    fresh = conversation.branch(second.key)
+    assert [node.text for node in fresh.path()] == ["One", "1", "Two", "2"]
+    assert fresh.nodes.keys().isdisjoint(conversation.nodes)
+    answered(fresh, "Else", "4")
+    assert [node.text for node in conversation.path()][-1] == "3"
+
+
+def test_taking_a_turn_out_keeps_what_followed_the_shown_answer() -> None:
+    conversation = Conversation()
+    answered(conversation, "One", "1")
+    second = answered(conversation, "Two", "2")
+    answered(conversation, "Three", "3")
+    other = conversation.again(second, thinking=True)
+    other.interrupted(0.0)
+    conversation.show(second.key)
+    gone = conversation.remove_turn(second)
+    assert set(gone) == {second.key, second.parent, other.key}
+    assert [node.text for node in conversation.path()] == ["One", "1", "Three", "3"]
+    assert all(node.parent is None or node.parent in conversation.nodes for node in conversation.nodes.values())
+
+
+def test_the_way_to_a_message_is_revealed() -> None:
+    conversation = Conversation()
+    first = answered(conversation, "A colour?", "red")
+    follow = answered(conversation, "Why?", "because")
+    conversation.again(first, thinking=True)
+    conversation.reveal(follow.key)
+    assert conversation.last_answer() is follow
+
+
+def test_an_answer_goes_on_where_it_ended() -> None:
+    conversation = Conversation()
+    answer = conversation.ask("A story?", (), thinking=True)
+    answer.grew(Delta(answer.key, "thinking", "hm", 3), 1.0)
+    assert not answer.can_go_on
+    answer.grew(Delta(answer.key, "answer", "Once upon", 2), 2.0)
+    answer.interrupted(3.0)
+    assert answer.can_go_on
+    answer.resume()
+    request = conversation.generate(answer, Sampling(), 99)
+    assert request.messages[-1] == ChatMessage("assistant", (Text("Once upon"),))
+    answer.grew(Delta(answer.key, "answer", " a time", 2), 4.0)
+    answer.finished(Finished(answer.key, "end", Usage(20, 0, 0, 2), Timings(0, 0.5, 30)), 5.0)
+    assert (answer.text, answer.answer_tokens, answer.thinking_tokens) == ("Once upon a time", 4, 3)
+    assert not answer.can_go_on

@@ -1,7 +1,7 @@
 """The real window with the real engine and decoder behind it, in a home of its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -33,11 +33,31 @@ def person(application: QApplication, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(presets, "DEMO", presets.DIRECT_GREEDY)  # what is tested is the window, not the dice
     assert paths.data_dir().is_relative_to(tmp_path)
+    person = Person(_opened(application), PICTURES)
+    yield person
+    _closed(person.face)
+
+
+@pytest.fixture
+def opens_again(application: QApplication, person: Person) -> Callable[[], None]:
+    """Closes the window and opens a new one."""
+
+    def again() -> None:
+        _closed(person.face)
+        person.sits_before(_opened(application))
+
+    return again
+
+
+def _opened(application: QApplication) -> Face:
     face = Face(application, program("engine"), program("decoder"))
     face.show()
     face.window.activateWindow()
     assert QTest.qWaitForWindowActive(face.window), "keys reach the window that is in front"
-    yield Person(face, PICTURES)
+    return face
+
+
+def _closed(face: Face) -> None:
     face.close()
     face.window.close()
     face.window.deleteLater()

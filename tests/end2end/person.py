@@ -19,8 +19,12 @@ class Person:
     """Drives one window and reads what it shows. Every wait ends with an error that says what was waited for."""
 
     def __init__(self, face: Face, pictures: Path) -> None:
-        self.face, self.window, self.session = face, face.window, face.session
         self.pictures = pictures
+        self.sits_before(face)
+
+    def sits_before(self, face: Face) -> None:
+        """Look at this window from now on."""
+        self.face, self.window, self.session = face, face.window, face.session
 
     def waits(self, what: str, seen: Callable[[], bool], seconds: float = 60.0) -> None:
         """Let the window live until something is seen."""

@@ -5,12 +5,16 @@ look at.
 """
 
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 
+from app import paths
 from tests.end2end.person import Person
 from tests.media.corpus import moving_square, save_clip, shape
 
@@ -66,6 +70,12 @@ def test_a_person_asks_drops_watches_and_stops(person: Person, circle: Path, cli
     assert answer.ending == "stopped"
     assert len(answer.text) > 300, "what was written stays"
 
+    written = answer.text
+    QTest.keyClick(person.window, Qt.Key.Key_Return, Qt.KeyboardModifier.AltModifier)
+    person.waits("the story goes on", lambda: len(answer.text) > len(written) + 50)
+    person.presses(Qt.Key.Key_Escape)
+    assert person.reads(5).text.startswith(written), "it goes on where it ended"
+
     person.types("Who are you?")
     assert "demo model" in person.reads().text
 
@@ -102,3 +112,31 @@ def test_bad_files_get_one_sentence_and_the_draft_stays(person: Person, tmp_path
     assert person.window.composer.edit.toPlainText() == "Look at this"
     assert not person.session.current.nodes, "nothing was sent"
     person.photographs("refused-file")
+
+
+def test_a_conversation_is_there_after_a_restart_and_found(
+    person: Person, circle: Path, opens_again: Callable[[], None]
+) -> None:
+    person.waits_for_the_model()
+    person.drops(circle)
+    person.types("What is in the picture?")
+    answer = person.reads().text
+    question = person.question()
+    person.waits("a copy is kept", lambda: person.face.library.file_of(question.attached[0].media.digest) is not None)
+    circle.unlink()
+    shutil.rmtree(paths.cache_dir() / "media")
+    opens_again()
+    person.types("What is 37 + 48?")
+    person.reads()
+    QTest.keyClick(person.window, Qt.Key.Key_K, Qt.KeyboardModifier.ControlModifier)
+    panel = person.window.shelf.panel
+    QTest.keyClicks(panel.edit, "a red circ")
+    person.waits("it is found", lambda: panel.list.count() == 1)
+    person.photographs("search")
+    QTest.keyClick(panel.edit, Qt.Key.Key_Return)
+    assert person.answer().text == answer
+    again = person.question()
+    person.waits("it is decoded again, from the copy", lambda: Path(again.attached[0].media.pixels).is_file())
+    person.photographs("found")
+    person.types("What is in the picture?")
+    assert "a red circle" in person.reads().text.lower()

@@ -117,8 +117,8 @@ def new_face(app: QApplication) -> Iterator[FaceMaker]:
     """Makes windows; `engine` are arguments of the fake engine, `silence_ms` what counts as a hang."""
     faces: list[Face] = []
 
-    def make(*engine: str, silence_ms: int = 10_000, start: bool = True) -> Face:
-        face = Face(app, fake("fake_engine", *engine), fake("fake_decoder"), silence_ms)
+    def make(*engine: str, silence_ms: int = 10_000, start: bool = True, alone: bool = True) -> Face:
+        face = Face(app, fake("fake_engine", *engine), fake("fake_decoder"), silence_ms, alone=alone)
         faces.append(face)
         if start:
             face.show()

@@ -3,6 +3,7 @@
 A name with "bad" is refused, one with "crash" ends the process, one with "never" gets no answer.
 """
 
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -28,18 +29,19 @@ def answer(command: Decode) -> Decoded | Refused:
         return Refused(command.request, f"There is no file “{name}”: perhaps it was moved.")
     into = Path(command.into)
     into.mkdir(parents=True, exist_ok=True)
-    video = name.endswith(".mp4")
+    video = name.endswith(".mp4") or b"clip" in Path(command.path).read_bytes()
     width, height = 320, 180
+    digest = hashlib.sha256(Path(command.path).read_bytes()).hexdigest()
     previews = []
     for at in range(5 if video else 1):
-        file = into / f"{command.request}-{at}.rgb"
+        file = into / f"{digest}-{at}.rgb"
         file.write_bytes(gradient(160, 90, TINTS[at]))
         previews.append(Thumbnail(str(file), 160, 90, float(at)))
-    pixels = into / f"{command.request}.rgb"
+    pixels = into / f"{digest}.rgb"
     pixels.write_bytes(gradient(width, height, TINTS[0]) * (10 if video else 1))
-    media = Media("image", name, "0" * 64, str(pixels), width, height)
+    media = Media("image", name, digest, str(pixels), width, height)
     if video:
-        media = Media("video", name, "0" * 64, str(pixels), width, height, 10, tuple(range(10)), 10, 2.0, 5.0)
+        media = Media("video", name, digest, str(pixels), width, height, 10, tuple(range(10)), 10, 2.0, 5.0)
     return Decoded(command.request, media, tuple(previews))
 
 

@@ -38,6 +38,8 @@ from app.protocol import (
     Stop,
     Text,
     Timings,
+    Unload,
+    Unloaded,
     Usage,
     VideoLimits,
     decode,
@@ -58,7 +60,17 @@ MODEL = ModelInfo(
     video=VideoLimits(fps=2.0, min_frames=4, max_frames=32),
 )
 DEMO = replace(MODEL, name="parley-demo", device="CPU", precision="INT4 · INT8 attention · EoRA 8", demo=True)
-GAUGES = Gauges("gpu", 24 * GIB, int(16.4 * GIB), int(3.1 * GIB), int(1.2 * GIB), int(0.9 * GIB), 45_600, MODEL.context)
+GAUGES = Gauges(
+    kind="gpu",
+    total=24 * GIB,
+    weights=int(15.6 * GIB),
+    cache=int(3.1 * GIB),
+    vision=int(1.2 * GIB),
+    other=int(0.9 * GIB),
+    context_used=45_600,
+    context=MODEL.context,
+    workspace=int(0.8 * GIB),
+)
 CODE = """A ball rolls down a ramp and leaves it at about **2.1 s**. From the frames before and after:
 
 | time | position on the scale | speed |
@@ -97,6 +109,7 @@ TRAP = """Look: ![secret](file:///etc/passwd) and ![pixel](http://127.0.0.1:9/pi
 
 [local](file:///etc/passwd) [script](javascript:alert(1)) [page](https://example.org/)
 """
+GOES_ON = "goes on"
 SENTENCE = (
     "The little lamp on the hill was lit again, and the people of the valley looked up and went on with their work. "
 )
@@ -148,6 +161,8 @@ class FakeEngine:
         match command:
             case Load():
                 self.load(command)
+            case Unload():
+                self.send(Unloaded())
             case Generate():
                 self.generate(command)
             case Measure():
@@ -188,7 +203,8 @@ class FakeEngine:
         self.send(Measured(command.request, before + 40 if before else 0, sum(tokens) + text, tokens, sizes))
 
     def generate(self, command: Generate) -> None:
-        question = " ".join(_words(command.messages[-1]))
+        goes_on = command.messages[-1].role == "assistant"
+        question = GOES_ON if goes_on else " ".join(_words(command.messages[-1]))
         if "context" in question:
             self.send(
                 Failed(
@@ -202,7 +218,7 @@ class FakeEngine:
         if not self.prefill(command, "read" in question):
             self.finish(command, "stopped", 0, 0)
             return
-        thinking, on = self.write(command, "thinking", THINKING if command.thinking else "", "")
+        thinking, on = self.write(command, "thinking", THINKING if command.thinking and not goes_on else "", "")
         answered = 0
         if on:
             answered, on = self.write(command, "answer", answer_to(question, command), question)
@@ -259,6 +275,8 @@ class FakeEngine:
 
 
 def answer_to(question: str, command: Generate) -> str:
+    if question == GOES_ON:
+        return "And so it went on to its end."
     for word, text in (("code", CODE), ("table", TABLE), ("list", LIST), ("trap", TRAP), ("story", SENTENCE * 90)):
         if word in question:
             return text

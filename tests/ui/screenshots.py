@@ -10,16 +10,27 @@ another scaling; without a display the pictures are taken offscreen.
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtGui import QColor, QDragEnterEvent, QImage, QPainter
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from app.chat.conversation import Conversation
+from app.history.jobs import folder
+from app.history.store import Store, Summary
 from app.programs import program
+from app.protocol import Timings, Usage
+from app.ui.answer import AnswerView
 from app.ui.application import Face, prepare
+from app.ui.trash_dialog import TrashDialog
+from app.ui.user_message import UserMessage
 from tests.ui.conftest import ask, fake, files, until
+from tests.ui.fake_engine import LIST, SENTENCE, THINKING
 
 WIDE, NARROW, SMALL = (1360, 860), (720, 860), (560, 760)
 
@@ -220,6 +231,124 @@ def dragged(studio: Studio) -> Face:
     return face
 
 
+PAST = (
+    ("Thesis: chapter 3 notes", 40),
+    ("What is a good way to store dried mushrooms?", 0),
+    ("x² · sin(x), step by step", 0),
+    ("Why is the build red?", 0),
+    ("发票里的金额是多少?", 1),
+    ("רעיונות לטיול בצפון", 1),
+    ("Recipe from the photo", 3),
+    ("Names for a small black cat that sleeps all day and does not want to be called Shadow", 12),
+    ("Letter to the landlord", 400),
+)
+
+
+def lived_in(studio: Studio, theme: str, size: tuple[int, int]) -> Face:
+    """A window that was used for a while."""
+    with closing(Store(folder())) as store:
+        for title, days in reversed(PAST):
+            conversation = Conversation()
+            for turn in range(12):
+                question = title if not turn else f"And what about the lamp, part {turn}?"
+                answer = conversation.ask(question, (), thinking=True)
+                answer.text, answer.thinking = LIST if turn % 3 == 2 else SENTENCE * 3, THINKING
+                answer.stage, answer.ending = "over", "end"
+                answer.thinking_from, answer.thinking_until, answer.thinking_tokens = 0.0, 12.0, 1340
+                answer.usage, answer.timings = Usage(45_620, 41_200, 1340, 210), Timings(0.0, 0.24, 61.2)
+            store.put(conversation)
+            at = time.time() - days * 86_400
+            store.place(Summary(conversation.key, "", days == 40, at))
+    face = studio.ready(theme, size)
+    face.session.open(face.library.summaries[1].key)
+    wait(300)
+    return face
+
+
+def history(studio: Studio) -> Face:
+    return lived_in(studio, "light", WIDE)
+
+
+def history_dark(studio: Studio) -> Face:
+    return lived_in(studio, "dark", WIDE)
+
+
+def history_small(studio: Studio) -> Face:
+    return lived_in(studio, "light", SMALL)
+
+
+def history_drawer(studio: Studio) -> Face:
+    face = lived_in(studio, "dark", SMALL)
+    face.window.shell.drawer.toggle()
+    return face
+
+
+def looked_for(face: Face, words: str) -> Face:
+    face.window.shelf.open_search()
+    face.window.shelf.panel.edit.setText(words)
+    until(face.window.shelf.panel.list.count)
+    return face
+
+
+def search(studio: Studio) -> Face:
+    return looked_for(lived_in(studio, "light", WIDE), "lamp hill")
+
+
+def search_dark(studio: Studio) -> Face:
+    return looked_for(lived_in(studio, "dark", SMALL), "sin 步 mushrooms"[:4])
+
+
+def found(studio: Studio) -> Face:
+    face = search(studio)
+    face.window.shelf.panel.list.setCurrentRow(4)
+    face.window.shelf.panel.edit.setFocus()
+    QTest.keyClick(face.window.shelf.panel.edit, Qt.Key.Key_Return)
+    wait(400)
+    return face
+
+
+def found_small(studio: Studio) -> Face:
+    face = looked_for(lived_in(studio, "light", SMALL), "lamp part 5")
+    QTest.keyClick(face.window.shelf.panel.edit, Qt.Key.Key_Return)
+    wait(400)
+    return face
+
+
+def editing(studio: Studio) -> Face:
+    face = lived_in(studio, "light", WIDE)
+    view = face.window.transcript.view_of(face.session.current.path()[-2].key)
+    assert isinstance(view, UserMessage)
+    view.edit.click()
+    return face
+
+
+def editing_answer(studio: Studio) -> Face:
+    face = lived_in(studio, "dark", SMALL)
+    view = face.window.transcript.view_of(face.session.current.path()[-1].key)
+    assert isinstance(view, AnswerView)
+    view.foot.edit.click()
+    return face
+
+
+def trashed(studio: Studio) -> Face:
+    face = lived_in(studio, "light", WIDE)
+    face.window.sidebar.list.trash_requested.emit(face.library.summaries[1].key)
+    return face
+
+
+def trash(studio: Studio) -> Face:
+    face = lived_in(studio, "dark", WIDE)
+    for summary in face.library.summaries[2:5]:
+        face.library.trash(summary.key)
+    face.window.shelf.open_trash()
+    dialog = face.window.findChild(TrashDialog)
+    assert dialog is not None
+    dialog.list.setCurrentRow(1)
+    wait(200)
+    dialog.grab().save(str(studio.folder / "trash_dialog.png"))
+    return face
+
+
 def slow_path(studio: Studio) -> Face:
     face = studio.face("light", WIDE, "--slow")
     until(lambda: face.ready)
@@ -258,6 +387,18 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     markdown,
     dragged,
     slow_path,
+    history,
+    history_dark,
+    history_small,
+    history_drawer,
+    search,
+    search_dark,
+    found,
+    found_small,
+    editing,
+    editing_answer,
+    trashed,
+    trash,
 )
 REAL: tuple[Callable[[Studio], Face], ...] = (window_light, window_dark, window_narrow)
 

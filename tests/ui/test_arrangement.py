@@ -109,9 +109,9 @@ def test_control_n_begins_a_conversation_and_uses_an_empty_one_again(window: Mai
     for _ in range(2):
         QTest.keyClick(window, Qt.Key.Key_N, Qt.KeyboardModifier.ControlModifier)
     assert window.session.current is not first
-    assert len(window.session.conversations) == 2
+    assert len(window.session.library.summaries) == 1
     assert window.empty.isVisible()
-    window.sidebar.list.setCurrentRow(1)
+    window.sidebar.list.set_row(1)
     assert window.session.current is first
     assert window.transcript.isVisible()
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from app.ui import figures
-from app.ui.sidebar import day_name
+from app.ui.conversation_list import day_name
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,9 @@ def test_durations(value: float, words: str) -> None:
         (date(2026, 11, 23), "Today"),
         (date(2026, 11, 22), "Yesterday"),
         (date(2026, 11, 19), "Thursday"),
-        (date(2026, 11, 2), "2 November 2026"),
+        (date(2026, 11, 2), "November"),
+        (date(2025, 11, 22), "November 2025"),
+        (date(2026, 11, 24), "Today"),
     ],
 )
 def test_days(day: date, words: str) -> None:

@@ -140,7 +140,7 @@ def test_answer_again_is_offered_only_where_the_answer_is(face: Face) -> None:
     assert window.notice.isHidden()
     ask(window, "broken please")
     until(lambda: isinstance(face.session.state, Answering))
-    window.session.open(next(c.key for c in window.session.conversations if c is not window.session.current))
+    window.session.open(next(s.key for s in window.session.library.summaries if s.key != window.session.current.key))
     until(window.notice.isVisible)
     assert window.notice.button.isHidden()
 

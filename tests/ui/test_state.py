@@ -4,6 +4,7 @@ import pytest
 
 from app.protocol import Failed, Finished, Gauges, Hello, Loaded, Loading, Timings, Unloaded, Usage
 from app.ui.state import (
+    UNLOADED,
     Answering,
     Dead,
     Died,
@@ -34,7 +35,7 @@ def test_from_start_to_an_answer() -> None:
         (GenerateSent("r"), ANSWERING),
         (Gauges("cpu", 1, 1, 0, 0, 0, 0, 1), ANSWERING),
         (FINISHED, Ready(MODEL)),
-        (Unloaded(), NoModel()),
+        (Unloaded(), UNLOADED),
     ):
         state = after(state, event)
         assert state == expected

@@ -89,8 +89,8 @@ def test_escape_stops_a_long_story_and_one_can_ask_again(window: MainWindow) -> 
     assert shown(window).ending.isHidden()
     QTest.keyClick(window, Qt.Key.Key_Escape)
     until(lambda: over(window))
-    assert shown(window).foot.version.text() == "2/2"
-    shown(window).foot.older.click()
+    assert shown(window).foot.versions.words.text() == "2/2"
+    shown(window).foot.versions.older.click()
     assert newest(window) is stopped
 
 
@@ -162,7 +162,7 @@ def test_another_conversation_waits_for_the_one_that_is_answered(window: MainWin
     window.session.open(first.key)
     window.session.stop()
     until(lambda: not window.session.running(first))
-    window.session.open(next(c.key for c in window.session.conversations if c is not first and c.nodes))
+    window.session.open(next(s.key for s in window.session.library.summaries if s.key != first.key))
     until(lambda: over(window))
     assert "85" in newest(window).text
 
