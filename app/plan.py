@@ -41,7 +41,7 @@ class Sizes:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Who gets what of `free` bytes, for `context` tokens. `largest` is the most context that would fit, whatever has
-    to be given up for it."""
+    to be given up for it, and 0 if not even the smallest would."""
 
     sizes: Sizes
     free: int
@@ -97,9 +97,11 @@ def make_plan(sizes: Sizes, free: int, wanted: int | None, reserve: int = RESERV
     """The plan for `wanted` tokens of context in `free` bytes; None wants as many as the model can have, and takes
     fewer if they do not fit. A plan that does not fit says so, and what would."""
     target = sizes.most if wanted is None else wanted
+    least = min(LEAST, sizes.most)
     largest = max(_room(sizes, free - reserve, *given_up) for given_up in _SACRIFICES)
+    largest = largest if largest >= least else 0
     enough = next((each for each in _SACRIFICES if _room(sizes, free - reserve, *each) >= target), _SACRIFICES[-1])
-    context = min(target, max(largest, min(LEAST, sizes.most))) if wanted is None else wanted
+    context = min(target, max(largest, least)) if wanted is None else wanted
     return Plan(sizes, free, reserve, context, largest, *_without_nothing(sizes, *enough))
 
 

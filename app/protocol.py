@@ -157,7 +157,8 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Answer a whole conversation. Stateless: the engine finds by itself what it already holds of it."""
+    """Answer a whole conversation. Stateless: the engine finds by itself what it already holds of it. Of one without a
+    name nothing is written below `Load.cache_dir`."""
 
     request: str
     conversation: str
@@ -194,9 +195,10 @@ class AnswerNow:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Drop whatever is cached of a conversation."""
+    """Drop whatever is cached of a conversation: in memory, and below the folder `cache_dir` for every model."""
 
     conversation: str
+    cache_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)

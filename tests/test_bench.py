@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import load_file
 
 from app.__main__ import main
+from app.bench import ceilings
 from app.bench import folder as folders
 from app.bench.arguments import BenchOptions
 from app.bench.folder import FolderError, made
 from app.bench.synthetic import BIG, SMALL
 from app.bench.table import table
+from app.engine.ahead import PIECE, THREADS
 from app.engine.checkpoint import Checkpoint
 from app.paths import demo_model_dir
 
@@ -49,6 +52,25 @@ def test_every_figure_is_there_with_its_floor(found: dict[str, Any]) -> None:
     shallow, deep = found["decode"]
     assert deep["bytes"] - shallow["bytes"] == 40 * 2 * 256 * 4  # keys and values of one layer, one head, in fp32
     assert found["notes"] == []
+
+
+def test_the_floor_of_a_load_is_read_from_memory_by_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = (1, PIECE, 2 * PIECE + 5)
+    for size in sizes:
+        (tmp_path / str(size)).write_bytes(bytes(size))
+    seen: list[int] = []
+    read = ceilings._read_pieces
+
+    def watched(pieces: Sequence[tuple[Path, int]]) -> int:
+        seen.append(read(pieces))
+        return seen[-1]
+
+    monkeypatch.setattr(ceilings, "_read_pieces", watched)
+    assert ceilings.file_seconds(sorted(tmp_path.iterdir())) > 0
+    assert sum(seen) == 2 * sum(sizes)  # once for the page cache, once for the clock
+    assert len(seen) == 2 * THREADS
 
 
 def test_the_table_shows_them(found: dict[str, Any]) -> None:

@@ -54,6 +54,10 @@ def test_a_context_that_was_asked_for_is_never_made_smaller() -> None:
 
 
 def test_what_does_not_fit_at_all_says_what_is_missing() -> None:
+    least = SIZES.fixed(tower_parked=True, embeddings_outside=True) + RESERVE + LEAST * SIZES.token
+    assert make_plan(SIZES, least, None).largest == LEAST
+    assert make_plan(SIZES, least - 1, None).largest == 0  # what would be refused is not offered
+    assert make_plan(replace(SIZES, most=100), least, None).largest == 100
     plan = make_plan(SIZES, 12 * GB, None)
     assert (plan.fits, plan.context, plan.largest) == (False, LEAST, 0)
     assert plan.missing > 7 * GB

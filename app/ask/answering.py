@@ -188,7 +188,7 @@ def _generate(question: Question, parts: list[Part], model: ModelInfo, temperatu
     messages.append(ChatMessage("user", (*parts, Text(question.text))))
     return Generate(
         request="ask",
-        conversation="ask",
+        conversation="",
         messages=tuple(messages),
         thinking=not question.direct,
         sampling=_sampling(question, model, temperature),

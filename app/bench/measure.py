@@ -19,11 +19,15 @@ from torch import Tensor
 from app import __version__, paths
 from app.bench.ceilings import Ceilings, ceilings, file_seconds, waited
 from app.bench.floors import bytes_of_a_token, operations_of_a_prompt
-from app.engine.cache import State, TensorState
+from app.engine.cache import State, TensorState, bytes_a_token
+from app.engine.capacity import Wanted
+from app.engine.config import read_config
+from app.engine.devices import DeviceChoice, choose_device
 from app.engine.generation import chunk_tokens
 from app.engine.load import LoadedModel, open_model
 from app.engine.rope import text_positions
 from app.engine.sampling import Sampler
+from app.plan import LEAST
 from app.presets import THINKING_GENERAL
 
 _FEW, _MANY = 16, 64
@@ -68,29 +72,16 @@ class Measurement:
 
     def __init__(self, folder: Path, depths: tuple[int, ...], prompts: tuple[int, ...], report: Report) -> None:
         self.report = report
-        files = sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
-        report("reading the files plainly")
-        read = file_seconds(files)
-        report("loading")
-        device_memory = torch.cuda.is_available()
-        if device_memory:
-            torch.cuda.reset_peak_memory_stats()
-        with HostPeak() as host:
-            began = time.perf_counter()
-            cache = paths.cache_dir() / "engine" / "kernels"
-            self.model: LoadedModel = open_model(folder, "auto", "parley", lambda *_: None, cache)
-            opened = waited(self.model.device) - began
-            peak = torch.cuda.max_memory_allocated() if device_memory else 0
-            gpu = self.model.device.type == "cuda"
-            self.depths = depths or ((128, 8192, 32_768) if gpu else (0, 512))
-            self.prompts = prompts or ((128, 2048, 8192, 32_768) if gpu else (128, 512))
-            longest = max((_FIRST, *self.prompts, *(depth + _ASKED_BACK for depth in self.depths))) + _MANY
-            self.capacity = min(longest, self.model.config.native_context)
-            self.state = self.model.new_state(self.capacity)
-            ready = waited(self.model.device) - began
+        device = choose_device("auto")
+        self._gpu = gpu = device.type == "cuda"
+        self.depths = depths or ((128, 8192, 32_768) if gpu else (0, 512))
+        self.prompts = prompts or ((128, 2048, 8192, 32_768) if gpu else (128, 512))
+        longest = max((_FIRST, *self.prompts, *(depth + _ASKED_BACK for depth in self.depths))) + _MANY
+        self.capacity = min(max(longest, _CONTEXT if gpu else LEAST), read_config(folder).native_context)
+        # Of a GPU now, because beside a model the plan leaves no room for this.
+        self._best = self._ceilings(device, torch.bfloat16) if gpu else None
+        load = self._load(folder)
         self.sampler = Sampler(THINKING_GENERAL, self.model.config.vocab_valid)
-        size = sum(path.stat().st_size for path in files)
-        held = self.model.weight_bytes + self.model.vision_bytes
         self.found: dict[str, Any] = {
             "model": self.model.config.name,
             "precision": self.model.config.precision,
@@ -98,33 +89,57 @@ class Measurement:
             "notes": list(self.model.notes),
             "versions": {"parley": __version__, "torch": torch.__version__, "cuda": torch.version.cuda},
             "date": datetime.now(UTC).date().isoformat(),
-            "load": {
-                "seconds": opened,
-                "ready_seconds": ready,
-                "bytes": size,
-                "floor_seconds": read,
-                "share": read / opened,
-                "weight_bytes": held,
-                "host_peak_bytes": host.most,
-                "gpu_peak_bytes": peak,
-            },
+            "load": load,
+        }
+
+    def _load(self, folder: Path) -> dict[str, float]:
+        """Load the model with a context of the largest size measured; the figures."""
+        files = sorted(path for path in folder.rglob("*.safetensors") if path.is_file())
+        self.report("reading the files plainly")
+        read = file_seconds(files)
+        self.report("loading")
+        if self._gpu:
+            torch.cuda.reset_peak_memory_stats()
+        cache, wanted = paths.cache_dir() / "engine" / "kernels", Wanted(self.capacity)
+        choice: DeviceChoice = "cuda" if self._gpu else "auto"  # a GPU that is too full is told, not passed over
+        with HostPeak() as host:
+            began = time.perf_counter()
+            self.model: LoadedModel = open_model(folder, choice, "parley", lambda *_: None, cache, wanted=wanted)
+            opened = waited(self.model.device) - began
+            peak = torch.cuda.max_memory_allocated() if self._gpu else 0
+            self.state = self.model.new_state(self.capacity)
+            ready = waited(self.model.device) - began
+        return {
+            "seconds": opened,
+            "ready_seconds": ready,
+            "bytes": sum(path.stat().st_size for path in files),
+            "floor_seconds": read,
+            "share": read / opened,
+            "weight_bytes": self.model.weight_bytes + self.model.vision_bytes,
+            "host_peak_bytes": host.most,
+            "gpu_peak_bytes": peak,
         }
 
     def all(self) -> dict[str, Any]:
         """Measure everything; the figures."""
-        device = self.model.device
         first = [self._first_token() for _ in range(2)]
         self.found["first_token"] = {"prompt": _FIRST, "first_seconds": first[0], "second_seconds": first[1]}
-        self.report("measuring the device")
-        best = ceilings(device, self.model.embed(torch.zeros(1, dtype=torch.long)).dtype)
+        best = self._best or self._ceilings(self.model.device, self.model.embed(torch.zeros(1, dtype=torch.long)).dtype)
         self.found["ceilings"] = {"read_bytes_a_second": best.read, "dense_operations_a_second": best.dense}
         self.found["prompts"] = [self._prompt(length, best) for length in self.prompts if length <= self.capacity]
         self._fill()
         room = self.capacity - _MANY - _ASKED_BACK
         self.found["decode"] = [self._decode(depth, best) for depth in self.depths if depth <= room]
-        if device.type == "cuda":
+        if self._gpu:
             self.found["memory"] = self._memory()
         return self.found
+
+    def _ceilings(self, device: torch.device, dtype: torch.dtype) -> Ceilings:
+        self.report("measuring the device")
+        best = ceilings(device, dtype)
+        if self._gpu:
+            torch.cuda.empty_cache()
+        return best
 
     def _first_token(self) -> float:
         self.report("first token")
@@ -179,21 +194,24 @@ class Measurement:
         }
 
     def _memory(self) -> dict[str, int]:
-        """The peak over the weights while a context of 8K fills."""
+        """The peak over the weights while a context of 8K fills. It is the beginning of the context that is there,
+        whose other keys and values are left out, as there is no room for a second one."""
         self.report("peak memory")
-        self.state = self.model.new_state(min(_CONTEXT, self.model.config.native_context))
+        context = min(_CONTEXT, self.capacity)
+        self.state.reset()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-        self._read(self.state, self._ids(self.state.capacity - _FEW))
+        self._read(self.state, self._ids(context - _FEW))
         for _ in range(_FEW):
             self._read(self.state, torch.tensor((5,)))
-        held = self.model.weight_bytes + self.model.vision_bytes
-        peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+        a_token = bytes_a_token(self.model.config.text, torch.bfloat16)
+        left_out = (self.capacity - context) * a_token
+        beside = self.model.weight_bytes + self.model.vision_bytes + left_out
         return {
-            "context": self.state.capacity,
-            "state_bytes": self.state.nbytes,
-            "over_weights_bytes": peak - held,
-            "reserved_over_weights_bytes": reserved - held,
+            "context": context,
+            "state_bytes": self.state.nbytes - left_out,
+            "over_weights_bytes": torch.cuda.max_memory_allocated() - beside,
+            "reserved_over_weights_bytes": torch.cuda.max_memory_reserved() - beside,
         }
 
     def _read(self, state: State, ids: Tensor) -> Tensor:

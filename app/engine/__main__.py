@@ -9,6 +9,7 @@ import signal
 import sys
 
 from app import __version__
+from app.engine.allocation import let_segments_grow
 from app.engine.wire import Pulse, Reader, Wire, claim_stdout
 from app.protocol import Hello, Loading
 
@@ -17,6 +18,7 @@ _IMPORT_BEATS = 120
 
 def main() -> None:
     """Run until stdin closes; or, told to `inspect`, answer that one question."""
+    let_segments_grow(os.environ)
     if sys.argv[1:2] == ["inspect"]:
         from app.engine.inspection import serve  # noqa: PLC0415 - torch takes seconds
 

@@ -20,7 +20,7 @@ from app.engine.shards import Entry, read_bytes, read_tensor
 RING = 256 * 2**20
 PIECE = 8 * 2**20
 """Bytes that one thread reads at once: large enough for the disk, small enough that all threads have some."""
-_THREADS = 4
+THREADS = 4
 """One thread copies 5 to 8 GB/s out of the page cache; four are as fast as the bus to most GPUs."""
 _ALIGNMENT = 256
 
@@ -45,7 +45,7 @@ class ReadAhead:
         self._head = self._tail = 0  # counted on and on; the place in the ring is what is left over by its size
         self._memory: HostTensors | None = HostTensors([((ring,), torch.uint8)], device)
         self._ring = self._memory.tensors[0]
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="read-ahead")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="read-ahead")
         self._read_on()
 
     def __enter__(self) -> "ReadAhead":
@@ -78,7 +78,8 @@ class ReadAhead:
             yield begin, self._fetched((end - begin) * row).view(entry.dtype).view(-1, *entry.shape[1:])
 
     def _fetched(self, size: int) -> Tensor:
-        """So many of the bytes that come next, on the device, or on their way there."""
+        """So many of the bytes that come next, on the device, or on their way there. Raises `ValueError` if there are
+        not so many left, which is a mistake of whoever asks."""
         target = torch.empty(size, dtype=torch.uint8, device=self._device)
         done = 0
         while done < len(target):
@@ -89,6 +90,8 @@ class ReadAhead:
         """Send the next piece on its way; its size."""
         self._read_on()
         while not self._reading:  # the ring is full of what the GPU has not fetched yet
+            if not self._copying:
+                raise ValueError("more was asked for than there is to read")
             self._reclaim(wait=True)
             self._read_on()
         place, size, reading = self._reading.popleft()

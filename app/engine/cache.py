@@ -38,12 +38,15 @@ class HostTensors:
     the two run at the speed of the bus. Memory that cannot be locked is used as it is."""
 
     def __init__(self, shapes: Sequence[tuple[tuple[int, ...], torch.dtype]], device: torch.device) -> None:
-        """Room for tensors of these shapes and element types, to be exchanged with `device`."""
+        """Room for tensors of these shapes and element types, to be exchanged with `device`. Raises `MemoryError`."""
         sizes = [torch.Size(shape).numel() * dtype.itemsize for shape, dtype in shapes]
         places = [0]
         for size in sizes:
             places.append(places[-1] + -(-size // _ALIGNED) * _ALIGNED)
-        memory = torch.empty(places[-1], dtype=torch.uint8)
+        try:
+            memory = torch.empty(places[-1], dtype=torch.uint8)
+        except RuntimeError as error:  # torch's name for it, which a device's failures share
+            raise MemoryError(str(error)) from error
         self.nbytes = memory.nbytes
         self.tensors = [
             memory[begin : begin + size].view(dtype).view(shape)
@@ -174,7 +177,9 @@ class TensorState(State):
         self._wait()
 
     def erase(self, begin: int, end: int) -> None:
-        """Overwrite the keys and values of tokens `begin`…`end`, which nobody shall find any more."""
+        """Overwrite the keys and values of tokens `begin`…`end`, which nobody shall find any more, and give back the
+        memory of old snapshots."""
+        self._spares.clear()
         for plane in (*self.keys, *self.values):
             plane[:, begin:end].zero_()
 
@@ -188,17 +193,18 @@ class TensorState(State):
         while self._device.type == "cuda" and len(self._spares) < self._SPARES:
             self._spares.append(self._snapshot_memory())
 
-    def load_snapshot(self, length: int, rope_delta: int, tensors: Sequence[Tensor]) -> Snapshot:
-        """A snapshot made of tensors that come from elsewhere, in the order of a snapshot's own.
+    def load_snapshot(self, length: int, tensors: Sequence[Tensor]) -> Snapshot:
+        """A snapshot made of tensors that come from elsewhere, in the order of a snapshot's own. How far positions are
+        from indices is not part of it: the prompt knows, of which something is always left to read.
 
-        Raises `ValueError` if they do not fit this state."""
+        Raises `ValueError` if they do not fit this state, and `MemoryError`."""
         kept = self._snapshot_memory()
         wanted = [(t.shape, t.dtype) for t in kept.tensors]
         if [(t.shape, t.dtype) for t in tensors] != wanted:
             raise ValueError("a snapshot of another model")
         for copy, tensor in zip(kept.tensors, tensors, strict=True):
             copy.copy_(tensor)
-        return Snapshot(length, rope_delta, kept, kept.nbytes)
+        return Snapshot(length, 0, kept, kept.nbytes)
 
     def fits_rows(self, rows: Tensor, count: int) -> bool:
         """Whether this is a copy of the keys and values of `count` tokens of such a state."""

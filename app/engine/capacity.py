@@ -5,7 +5,7 @@ whole plan is made before anything is read (`gpu_plan`), so that what cannot fit
 context that was asked for is given or refused, never made smaller.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -18,7 +18,7 @@ from app.engine.errors import NotEnoughMemoryError
 from app.engine.pixels import read_processors
 from app.engine.prompt import PromptError
 from app.engine.sizes import CONTEXT, Contents, gpu_sizes
-from app.plan import LEAST, RESERVE, Plan, make_plan
+from app.plan import LEAST, Plan, make_plan
 
 CPU_CONTEXT = 32_768
 """On a CPU a longer prompt takes minutes to read, so more is given only when it is asked for."""
@@ -72,16 +72,21 @@ def gpu_plan(checkpoint: Checkpoint, wanted: int | None, free: int, kv_bits: int
     return plan
 
 
+def too_full(checkpoint: Checkpoint, free: int) -> bool:
+    """Whether a GPU with `free` bytes cannot hold the model, however small its context."""
+    return not make_plan(gpu_sizes(contents_of(checkpoint), context_taken=True), free, None).fits
+
+
 def refusal(plan: Plan) -> str:
     """Why a plan does not fit: what it needs, what is missing, what would fit."""
     figures = (
         f"{plan.needed / 1e9:.1f} GB of GPU memory and {max(plan.free, 0) / 1e9:.1f} GB are free, "
         f"{plan.missing / 1e9:.1f} GB too little"
     )
-    if plan.largest < LEAST:
+    if not plan.largest:
         return (
             f"The model with the smallest context needs {figures}; close other programs, choose a smaller model, "
-            "or the GPTQModel engine, which can share the work."
+            "or let the processor compute."
         )
     return (
         f"The model with a context of {plan.context:,} tokens needs {figures}; choose a context of at most "
@@ -101,21 +106,44 @@ def crowded(plan: Plan, wanted: int | None, total: int) -> tuple[str, ...]:
     )
 
 
+def still_fits(plan: Plan, wanted: int | None, free: int, taken: int) -> tuple[Plan, tuple[str, ...]]:
+    """Compare a plan with the `free` bytes there are once the model is loaded and has `taken` some of its working space
+    already. If another program took memory meanwhile, more than the reserve is there for, a context that was asked for
+    is refused (`NotEnoughMemoryError`); otherwise it shrinks, and a sentence for the person says so."""
+    sizes = plan.sizes
+    beside = sizes.state + sizes.library + max(0, sizes.workspace - taken)
+    short = beside + plan.context * sizes.token - free
+    if short <= 0:
+        return plan, ()
+    fits = max(0, free - beside - plan.reserve) // max(1, sizes.token)
+    gone = f"{short / 1e9:.2f} GB of the GPU that were planned for the context were gone when the model was loaded"
+    if wanted is not None or fits < min(LEAST, sizes.most):
+        most = f"a context of at most {fits:,} tokens" if fits >= LEAST else "a smaller model"
+        raise NotEnoughMemoryError(
+            f"{gone}, so {plan.context:,} tokens do not fit any more; close other programs, or choose {most}."
+        )
+    note = (
+        f"{gone}, so it has {fits:,} tokens and not {plan.context:,}; close other programs and load the model again "
+        "for more."
+    )
+    return replace(plan, context=fits, largest=fits), (note,)
+
+
 def choose_context(model: Model, wanted: int | None, free: int) -> int:
-    """Tokens of context of a model that is loaded: what is wanted, or the most that fits into the `free` bytes beside
-    it, up to the model's own. Raises as `gpu_plan` does."""
+    """Tokens of context of a model that is loaded: as planned, or without a plan what is wanted, or the most that fits
+    into the `free` bytes beside it, up to the model's own. Raises as `gpu_plan` does."""
+    if model.plan is not None:
+        return model.plan.context
     config = model.config
     wanted_fits(config, wanted)
     dtype = model.embed(torch.zeros(1, dtype=torch.long)).dtype
     gpu = model.device.type == "cuda"
     each = max(1, bytes_a_token(config.text, dtype))
     state = fixed_bytes(config.text, dtype)
-    beside = UNPLANNED if model.plan is None else RESERVE  # what computing takes is planned, and some of it taken
-    spare = free - beside - state if gpu else free // 2 - state
+    spare = free - UNPLANNED - state if gpu else free // 2 - state
     fits = max(0, spare // each)
     usual = config.native_context if gpu else min(config.native_context, CPU_CONTEXT)
-    planned = usual if model.plan is None else model.plan.context
-    context = min(usual, planned, fits) if wanted is None else wanted
+    context = min(usual, fits) if wanted is None else wanted
     if context > fits or context < min(LEAST, config.native_context):
         context = max(context, LEAST)
         missing = (context - fits) * each if fits else (context * each - spare)

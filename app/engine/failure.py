@@ -23,13 +23,16 @@ _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def failed(request: str, error: Exception, free: Callable[[], int]) -> Failed:
-    """The message for an exception; `free()` are the bytes that are left, asked for only when memory was short."""
+    """The message for an exception; `free()` are the bytes that are left, asked for only when memory was short. Without
+    a `request` it was a load that failed."""
     detail = "".join(traceback.format_exception(error))
-    kind, sentence = _told(error, free)
+    kind, sentence = _told(error, free, loading=not request)
     return Failed(request, kind, sentence, detail)
 
 
-def _told(error: Exception, free: Callable[[], int]) -> tuple[FailureKind, str]:  # noqa: PLR0911 - a table
+def _told(  # noqa: PLR0911 - a table
+    error: Exception, free: Callable[[], int], *, loading: bool
+) -> tuple[FailureKind, str]:
     match error:
         case TooLongError():
             return "context", str(error)
@@ -47,7 +50,7 @@ def _told(error: Exception, free: Callable[[], int]) -> tuple[FailureKind, str]:
                 "try again, or download it again."
             )
     if _is_memory(error):
-        return "memory", _short_of_memory(error, free())
+        return "memory", _short_of_memory(error, free(), loading=loading)
     if _is_device(error):
         return "device", "The GPU reported an error and the engine had to end; restart the engine and ask again."
     return "internal", f"Something went wrong inside the engine ({type(error).__name__}); try again, or restart it."
@@ -67,9 +70,14 @@ def _is_device(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "CUDA" in str(error)
 
 
-def _short_of_memory(error: Exception, free: int) -> str:
+def _short_of_memory(error: Exception, free: int, *, loading: bool) -> str:
     found = _ASKED.search(str(error))
     asked = f"{float(found[1]) * _UNITS[found[2]] / 1e9:.1f} GB more were needed and " if found else ""
+    if loading:
+        return (
+            f"Memory ran out while the model was loaded: {asked}{free / 1e9:.1f} GB are free; close other programs, or "
+            "choose a smaller context."
+        )
     return (
         f"Memory ran out: {asked}{free / 1e9:.1f} GB are free; send less at once, close other programs, "
         "or load the model with a smaller context."

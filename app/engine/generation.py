@@ -112,6 +112,7 @@ def read_prompt(
     pace = pace or Pace(chunk_tokens(model))
     pace.begin()
     encoded: tuple[int, Tensor | None] = (-1, None)
+    seen: Tensor | None = None
     logits: Tensor | None = None
     begin, ends = state.length, [mark for mark in marks if state.length < mark < len(prompt.ids)] + [len(prompt.ids)]
     while begin < len(prompt.ids):
@@ -120,6 +121,7 @@ def read_prompt(
         embeddings = model.embed(torch.tensor(prompt.ids[begin:end]))
         for span, first, last in overlapping(prompt.spans, begin, end):
             if encoded[0] != span.item:
+                encoded, seen = (-1, None), None  # while the tower looks at the next one, its memory is not there twice
                 encoded = (span.item, _encoded(model, prompt, span.item, between))
             seen = encoded[1]
             if seen is not None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from app.engine.ahead import ReadAhead
 from app.engine.cache import State, TensorState
-from app.engine.capacity import ANYTHING, Wanted, crowded, gpu_plan
+from app.engine.capacity import ANYTHING, Wanted, crowded, gpu_plan, still_fits, too_full
 from app.engine.checkpoint import Checkpoint
 from app.engine.config import ModelConfig, stretched, text_prefix
 from app.engine.devices import DeviceChoice, choose_device, device_name, free_memory, use_cores
@@ -39,6 +39,10 @@ _USABLE = 0.93  # of the free memory; the rest is for activations and the pieces
 _LOADING = "Loading the weights"
 _SLOW_ON_CPU = 2**30
 """Bytes of weights from which on a person notices that a processor computes."""
+_TOO_FULL = (
+    "The GPU is too full for even this small model, so the processor computes; close other programs and load it again "
+    "for the GPU."
+)
 _WARM_LENGTHS = (2048, 128, 1)
 """A whole chunk of a prompt, a short rest, one token: how long inputs are."""
 
@@ -91,10 +95,21 @@ def open_model(
             raise CheckpointError("The GPTQModel engine cannot use YaRN; choose Parley's own engine, or no YaRN.")
         return open_fallback(checkpoint, chosen, progress)
     checkpoint.config = stretched(checkpoint.config, wanted.yarn)
-    model = ParleyModel(checkpoint, chosen, progress, cache, wanted=wanted)
-    if chosen.type == "cpu" and device == "auto" and model.weight_bytes >= _SLOW_ON_CPU:
+    place = _place(checkpoint, chosen, device)
+    model = ParleyModel(checkpoint, place, progress, cache, wanted=wanted)
+    if place != chosen:
+        model.notes += (_TOO_FULL,)
+    elif chosen.type == "cpu" and device == "auto" and model.weight_bytes >= _SLOW_ON_CPU:
         model.notes += ("No CUDA GPU can be used here: the processor computes, so answers come slowly.",)
     return model
+
+
+def _place(checkpoint: Checkpoint, chosen: torch.device, device: DeviceChoice) -> torch.device:
+    """Where the model runs: on the processor if the choice is Parley's, the GPU too full, and the model a small one."""
+    small = _stored_bytes(checkpoint) < _SLOW_ON_CPU
+    if chosen.type == "cuda" and device == "auto" and small and too_full(checkpoint, free_bytes(chosen)):
+        return torch.device("cpu")
+    return chosen
 
 
 class ParleyModel:
@@ -134,11 +149,12 @@ class ParleyModel:
         self.prefill = fast.prefill(self.text, self.decoder) if fast is not None and self.decoder is not None else None
         self.notes: tuple[str, ...] = (fast.slow,) if fast is not None and fast.slow is not None else ()
         self.notes += (YARN_WARNING,) if self.config.text.yarn is not None else ()
-        if self.plan is not None:
-            self.notes += crowded(self.plan, wanted.context, torch.cuda.get_device_properties(device).total_memory)
         gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()  # what the packing left behind
+        if self.plan is not None:
+            taken = 0 if self.prefill is None else self.prefill.nbytes
+            self.plan, gone = still_fits(self.plan, wanted.context, free_bytes(device), taken)
+            total = torch.cuda.get_device_properties(device).total_memory
+            self.notes += gone or crowded(self.plan, wanted.context, total)
 
     def new_state(self, capacity: int) -> State:
         """An empty memory for at most `capacity` tokens. With it the GPU is warmed up: whatever torch loads with the
@@ -146,10 +162,11 @@ class ParleyModel:
         state = self.text.new_state(capacity)
         if self.decoder is not None:
             for length in _WARM_LENGTHS:
-                count = min(length, capacity - state.length)
-                if count > 0:
-                    positions = text_positions(state.length, state.length + count, 0)
-                    self.forward(self.embed(torch.zeros(count, dtype=torch.long)), positions, state)
+                count = min(length, capacity)
+                if state.length + count > capacity:
+                    state.reset()  # in a small context each by itself, in a large one behind the others
+                positions = text_positions(state.length, state.length + count, 0)
+                self.forward(self.embed(torch.zeros(count, dtype=torch.long)), positions, state)
             state.reset()
         return state
 

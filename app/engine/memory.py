@@ -91,11 +91,18 @@ def gpu_at_rest(device: torch.device) -> tuple[int, int]:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Bytes that this process could still take on a device."""
-    if device.type == "cuda":
-        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(free_memory(device) + reusable)
-    return free_memory(device)
+    """Bytes that this process could still take on a device. On a GPU what torch keeps for later is given back first;
+    what it cannot give back lies in gaps that nothing large fits into, and does not count. 0 for a GPU so full that
+    the process cannot even begin to use it."""
+    if device.type != "cuda":
+        return free_memory(device)
+    try:
+        torch.cuda.empty_cache()
+        return free_memory(device)
+    except RuntimeError as error:  # torch's own kinds are of it
+        if "out of memory" not in str(error):
+            raise
+        return 0
 
 
 def _uuid(device: torch.device) -> str:

@@ -107,11 +107,12 @@ class Request:
         composer: Composer,
         sessions: Sessions,
         pace: Pace,
-        recall: Callable[[Keys], None] | None = None,
+        recall: Callable[[Keys, Callable[[], None]], None] | None = None,
     ) -> str:
         """Do it all, up to and including `Finished`; returns what was answered, without the thinking.
 
-        `recall` may bring back what was kept elsewhere of a prompt with these keys, before anything is read.
+        `recall` may bring back what was kept elsewhere of a prompt with these keys, before anything is read; what it is
+        given beside them is to be called often, and raises what is to end it.
 
         Raises `PromptError`, `MediaError`, `NotFiniteError`, and what torch raises when memory is short; no `Finished`
         was sent then, and `sessions` is to be told.
@@ -120,10 +121,7 @@ class Request:
         command, name = self._command, self._command.request
         state = sessions.state
         prompt = composer.compose(command.messages, thinking=command.thinking, capacity=state.capacity)
-        keys, total = sessions.keys_of(prompt, self._tick), len(prompt.ids)
-        if recall is not None:
-            recall(keys)
-        reused = sessions.go(keys, command.conversation)
+        total, reused = len(prompt.ids), 0
 
         def wanted() -> bool:
             return self._interrupts.hurried(name)
@@ -136,12 +134,17 @@ class Request:
 
         leading_out = LeadingOut(lambda: composer.leading_out(LEADING_OUT), wanted)
         between = Between(stopped, read, self._tick, leading_out.due, sessions.keep)
+        check = between.check
         sampler = Sampler(command.sampling, model.config.vocab_valid)
         answer = Answer(model, state, sampler, command.max_tokens, between)
         deltas = Deltas(name, self._send)
         pace.begin()
-        read(reused)
         try:
+            keys = sessions.keys_of(prompt, check)
+            if recall is not None:
+                recall(keys, check)
+            reused = sessions.go(keys, command.conversation, check)
+            read(reused)
             logits = read_prompt(model, state, prompt, between, pace=pace, marks=sessions.marks(prompt))
             ids = answer.ids(logits)
             for piece in split_channels(readable(ids, composer.vocabulary), thinking=prompt.thinks):

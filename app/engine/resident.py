@@ -18,7 +18,7 @@ from app.engine.memory import Gauge, gauge_for
 from app.engine.prompt import Composer
 from app.engine.sessions import Sessions
 from app.engine.sessions_disk import SavedSessions, identity
-from app.protocol import Gauges, Load, ModelInfo, VideoLimits
+from app.protocol import Forget, Gauges, Load, ModelInfo, VideoLimits
 
 _SHARE_OF_MEMORY = 4
 """Conversations may fill this part of the memory that is free once the model is loaded."""
@@ -50,7 +50,7 @@ def resident_for(folder: Path, model: LoadedModel, context: int, command: Load) 
     return Resident(model, composer, sessions, saved, Pace(chunk_tokens(model)), gauge_for(model.device))
 
 
-def saved_below(command: Load) -> Path | None:
+def saved_below(command: Load | Forget) -> Path | None:
     """The folder of what was read, of every model, if there is to be one."""
     return Path(command.cache_dir) / "sessions" if command.cache_dir else None
 
@@ -79,7 +79,10 @@ def _saved(folder: Path, model: LoadedModel, sessions: Sessions, command: Load) 
     if root is None or not isinstance(sessions.state, TensorState):
         return None
     meaning = f"{model.config.text} {model.config.vision} {model.embed(torch.zeros(1, dtype=torch.long)).dtype}"
-    return SavedSessions(root, identity(folder, meaning), command.cache_limit)
+    try:
+        return SavedSessions(root, identity(folder, meaning), command.cache_limit)
+    except OSError:  # a model that cannot be told from others
+        return None
 
 
 def described(folder: Path, model: LoadedModel, context: int) -> ModelInfo:

@@ -3,22 +3,22 @@
 Knows: which tokens the model's one live state has read, places in conversations that can be gone back to, how much host
 memory all of it may take. Does not know: messages, templates, files, why somebody goes somewhere.
 
-A prompt is a row of keys, one for each token. A `Point` is a place behind some of them with a snapshot of what cannot
-be cut short there; points form a tree, each a continuation of its parent. The live state stands on one branch of it.
+A prompt is a row of keys, one for each token. The live state stands on one branch of the tree of points that were made.
 The keys and values (rows) of that branch are in the live state; whatever is about to be overwritten there is first
 copied to host memory, from which going back brings it. So a follow-up costs nothing, and another branch or conversation
 one copy out and one in.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 from torch import Tensor
 
-from app.engine.cache import HostTensors, Snapshot, State, TensorState
+from app.engine.cache import Snapshot, State, TensorState
 from app.engine.prompt import Prompt
-from app.engine.sessions_keys import Keys, Naming
+from app.engine.sessions_keys import Keys, Naming, no_tick
+from app.engine.sessions_points import Point
 
 _SPREAD = 8
 _STRIDE = 8192
@@ -26,47 +26,10 @@ _LONG = 16
 _NOWHERE = np.zeros(0, np.int64)
 
 
-@dataclass(eq=False, slots=True)
-class Point:
-    """A place in a conversation: behind `length` tokens, those since `parent` being `keys`. `rows` are a copy of their
-    keys and values, None while these are in the live state. Without a `snapshot` it only holds rows for its children.
-    `owners` are the conversations that came by; `used` counts up with every use of the snapshot."""
-
-    parent: "Point | None"
-    keys: Keys
-    length: int
-    snapshot: Snapshot | None = None
-    rows: HostTensors | None = None
-    used: int = 0
-    owners: set[str] = field(default_factory=set)
-    children: list["Point"] = field(default_factory=list)
-
-    def chain(self) -> list["Point"]:
-        """The points from the first to this one; the root is none of them."""
-        points: list[Point] = []
-        point: Point = self
-        while point.parent is not None:
-            points.append(point)
-            point = point.parent
-        return points[::-1]
-
-    def below(self) -> Iterator["Point"]:
-        """This point and all that continue it."""
-        waiting = [self]
-        while waiting:
-            point = waiting.pop()
-            waiting += point.children
-            yield point
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of host memory."""
-        return (self.snapshot.nbytes if self.snapshot else 0) + (self.rows.nbytes if self.rows else 0)
-
-
 class Sessions:
-    """The live state and all that can be put into it. At most `budget` bytes of host memory are used; what was not used
-    for longest is forgotten first. Points are at least `spacing` tokens apart, unless they end a prompt."""
+    """The live state, which is of `conversation`, and all that can be put into it. At most `budget` bytes of memory of
+    the host are used; what was not used for longest is forgotten first. Points are at least `spacing` tokens apart,
+    unless they end a prompt."""
 
     def __init__(self, state: State, budget: int, spacing: int) -> None:
         self.state = state
@@ -78,7 +41,7 @@ class Sessions:
         self._keys = _NOWHERE
         self._sound = True
         self._clock = 0
-        self._conversation = ""
+        self.conversation = ""
         self._touched = 0
         self.keys_of = Naming().keys_of
 
@@ -101,17 +64,14 @@ class Sessions:
         """How many of these tokens would not have to be read."""
         return max(self._end(keys), self._deepest(keys).length)
 
-    def go(self, keys: Keys, conversation: str) -> int:
+    def go(self, keys: Keys, conversation: str, check: Callable[[], None] = no_tick) -> int:
         """Bring the live state to the longest beginning of `keys` that is known, but never to the end of it, and return
-        its length: the rest is to be read now."""
-        self._conversation = conversation
-        self._touched = max(self._touched, self.state.length)
+        its length: the rest is to be read now. `check` is called between two copies and may raise."""
         end, best = self._end(keys), self._deepest(keys)
-        if end < best.length or not self._sound:
-            self._switch(best, keys)
+        if end < best.length:
+            self._switch(best, check)
             end = best.length
-        self._sound = True
-        self._keys = keys
+        self._keys, self._sound, self.conversation = keys, True, conversation
         self._clock += 1
         self._live.used = self._clock
         for point in self._live.chain():
@@ -127,9 +87,10 @@ class Sessions:
         point = live if length == live.length else self._child(live, self._keys[live.length : length])
         self._clock += 1
         point.used, self._live = self._clock, point
-        point.owners.add(self._conversation)
+        point.owners.add(self.conversation)
         if point.snapshot is None and self._make_room(state.snapshot_bytes):
-            point.snapshot = state.snapshot()
+            with suppress(MemoryError):  # of the host: as if the budget were used up
+                point.snapshot = state.snapshot()
 
     def marks(self, prompt: Prompt) -> list[int]:
         """Where to make points while a prompt is read from where the state stands: before the answer, after the system
@@ -160,50 +121,60 @@ class Sessions:
         """Something failed while the live state moved: only what points hold can be trusted."""
         self._sound = False
 
-    def forget(self, conversation: str) -> None:
+    def forget(self, conversation: str, check: Callable[[], None] = no_tick) -> None:
         """Drop all that only this conversation uses, and what the live state holds of it."""
-        self._touched = max(self._touched, self.state.length)
         for point in list(self._root.below()):
             point.owners.discard(conversation)
         for point in list(self._root.below()):
             if point.parent is not None and not point.owners and point in point.parent.children:
                 self._drop(point)
-        if self._conversation == conversation:
+        if self.conversation == conversation or not self._sound:
             keys = self._keys
             best = self._deepest(keys)
-            self._switch(best, keys)
-            self._keys, self._sound, self._conversation = keys[: best.length], True, ""
-        if self._rows is not None:
-            self._rows.erase(self.state.length, self._touched)
-        self._touched = self.state.length
+            self._switch(best, check)
+            self._keys, self._sound, self.conversation = keys[: best.length], True, ""
+        self._erase()
 
     def clear(self) -> None:
         """Forget everything."""
+        self._touched = max(self._touched, self.state.length)
         self._root = self._live = Point(None, _NOWHERE, 0)
-        self._keys = _NOWHERE
+        self._keys, self._sound, self.conversation = _NOWHERE, True, ""
         self.state.reset()
+        self._erase()
 
     def make_ready(self) -> None:
         """Do now what would make the next points wait."""
         if self._rows is not None and self._budget > 2 * self.state.snapshot_bytes:
-            self._rows.make_ready()
+            with suppress(MemoryError):
+                self._rows.make_ready()
 
-    def adopt(self, keys: Keys, rows: Iterable[tuple[int, Tensor]], snapshots: Sequence[Snapshot]) -> None:
+    def adopt(
+        self,
+        keys: Keys,
+        conversation: str,
+        rows: Iterable[tuple[int, Tensor]],
+        snapshot: Snapshot,
+        check: Callable[[], None] = no_tick,
+    ) -> None:
         """Go to a branch that comes from elsewhere: all rows of `keys`, each piece with the index of its first token,
-        and snapshots along it, shortest first, the last at its end. Raises what `rows` raises."""
-        if self._rows is None or not snapshots:
+        and the snapshot at their end. Raises what `rows` and `check` raise, which is called between two pieces."""
+        if self._rows is None:
             return
-        self._leave(0, self._root)
+        self._leave(self._root, check)
+        self._touched = max(self._touched, len(keys))
         for begin, piece in rows:
+            check()
             self._rows.put_rows(begin, [piece])
-        self._rows.restore(snapshots[-1])
-        self._keys, self._sound = keys, True
-        for snapshot in snapshots:
-            point = self._child(self._live, keys[self._live.length : snapshot.length])
-            self._clock += 1
-            point.used, self._live = self._clock, point
-            if point.snapshot is None and self._make_room(snapshot.nbytes):
-                point.snapshot = snapshot
+        self._rows.restore(snapshot)
+        self._keys, self._sound, self.conversation = keys, True, conversation
+        for end in (*range(_STRIDE, len(keys), _STRIDE), len(keys)):  # pieces that are copied out one by one
+            self._live = self._child(self._live, keys[self._live.length : end])
+            self._live.owners.add(conversation)
+        self._clock += 1
+        self._live.used = self._clock
+        if self._live.snapshot is None and self._make_room(snapshot.nbytes):
+            self._live.snapshot = snapshot
 
     # ---- finding ---------------------------------------------------------------------------------------------------
 
@@ -229,42 +200,58 @@ class Sessions:
 
     # ---- moving ----------------------------------------------------------------------------------------------------
 
-    def _switch(self, best: Point, keys: Keys) -> None:
-        held = self._keys[: self.state.length]
-        count = min(len(held), best.length)
-        differs = np.flatnonzero(held[:count] != keys[:count])
-        floor = int(differs[0]) if len(differs) else count
-        self._leave(floor, best)
-        for point in best.chain():
-            if point.length > floor and self._rows is not None and point.rows is not None and point.parent is not None:
-                self._rows.put_rows(point.parent.length, point.rows.tensors)
+    def _switch(self, best: Point, check: Callable[[], None]) -> None:
+        """Bring the live state to a point. What `check` raises leaves it where it was, or behind the last point that is
+        common to both, and unsound."""
+        self._leave(best, check)
+        self._touched = max(self._touched, best.length)
+        for point in best.chain()[len(self._live.chain()) :]:
+            if self._rows is not None:
+                check()
+                if point.rows is None:
+                    raise RuntimeError("a place to go back to has lost its keys and values")
+                self._rows.put_rows(point.begin, point.rows.tensors)
         if best.snapshot is None:
             self.state.reset()
         else:
             self.state.restore(best.snapshot)
         self._live = best
 
-    def _leave(self, floor: int, protected: Point) -> None:
-        """Copy out the rows behind `floor` that points need; the live state holds nothing behind it any more."""
+    def _leave(self, best: Point, check: Callable[[], None]) -> None:
+        """Go back to the last point of the live branch that is also on the way to `best`. The rows behind it that
+        points need are copied out; what there is no memory for is forgotten, the end of the branch first.
+
+        It has to be a common point: of tokens that two branches share each has copies of its own.
+        """
+        self._touched = max(self._touched, self.state.length)
+        way = {self._root, *best.chain()}
+        while self._live not in way and not self._room_to_leave(best, way):
+            self._drop(self._live)
         for point in self._live.chain():
-            if point.length > floor and not self._saved(point, protected):
-                self._drop(point)
-                break
-        while self._live.length > floor and self._live.parent is not None:
+            if point not in way and point.rows is None and self._rows is not None:
+                check()
+                try:
+                    point.rows = self._rows.rows(point.begin, point.length)
+                except MemoryError:
+                    self._drop(point)
+                    break
+        while self._live not in way and self._live.parent is not None:
             left, self._live = self._live, self._live.parent
             self._prune(left)
-        self._keys, self._sound = self._keys[:floor], False
+        self._keys, self._sound = self._keys[: self._live.length], False
 
-    def _saved(self, point: Point, protected: Point) -> bool:
-        """Whether a point of the live branch has a copy of its rows, now if not before."""
-        rows, begin = self._rows, point.parent.length if point.parent else 0
-        if rows is None or point.rows is not None:
-            return True
-        fits = self._make_room((point.length - begin) * rows.row_bytes, protected)
-        if not fits or (point.snapshot is None and not point.children):  # perhaps it had to make room itself
-            return False
-        point.rows = rows.rows(begin, point.length)
-        return True
+    def _room_to_leave(self, best: Point, way: set[Point]) -> bool:
+        """Whether the live branch is worth a copy of its rows and there is room for it."""
+        live = self._live
+        unsaved = [point for point in live.chain() if point not in way and point.rows is None]
+        nbytes = sum(len(point.keys) for point in unsaved) * (self._rows.row_bytes if self._rows is not None else 0)
+        return (live.snapshot is not None or bool(live.children)) and self._make_room(nbytes, best, live)
+
+    def _erase(self) -> None:
+        """Overwrite what the live state held and does not hold any more."""
+        if self._rows is not None:
+            self._rows.erase(self.state.length, self._touched)
+        self._touched = self.state.length
 
     def _child(self, parent: Point, keys: Keys) -> Point:
         """The point behind these keys after `parent`, a new one if there is none."""
@@ -277,12 +264,16 @@ class Sessions:
 
     # ---- memory ----------------------------------------------------------------------------------------------------
 
-    def _make_room(self, nbytes: int, protected: Point | None = None) -> bool:
-        """Forget the oldest until so many bytes fit; False if they do not, whatever is forgotten."""
-        if nbytes > self._budget:
+    def _make_room(self, nbytes: int, *needed: Point) -> bool:
+        """Forget the oldest until so many bytes fit beside these points and the live branch. False if they never would;
+        nothing is forgotten then."""
+        held = {each for point in (self._live, *needed) for each in point.chain()}
+        least = sum(point.rows.nbytes for point in held if point.rows is not None)
+        least += sum(point.snapshot.nbytes for point in set(needed) if point.snapshot is not None)
+        if least + nbytes > self._budget:
             return False
         while self.nbytes + nbytes > self._budget:
-            kept = [point for point in self._root.below() if point.snapshot is not None and point is not protected]
+            kept = [point for point in self._root.below() if point.snapshot is not None and point not in needed]
             if not kept:
                 return False
             oldest = min(kept, key=lambda point: point.used)

@@ -24,11 +24,12 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from app.engine.cache import Snapshot, TensorState
-from app.engine.sessions import Point, Sessions
+from app.engine.sessions import Sessions
 from app.engine.sessions_keys import Keys
+from app.engine.sessions_points import Point
 from app.protocol import ProtocolError, from_plain, to_plain
 
-_FORMAT = 1
+_FORMAT = 2
 _PIECE = 512
 """Tokens in a file of rows: 32 MiB of the 27B, soon written when a command waits."""
 _SNAPSHOTS = 3
@@ -42,6 +43,8 @@ _SAMPLES = 64
 _SAMPLE = 4096
 _SLACK = 2**16
 _LARGEST_INDEX = 2**22
+_BLOCK = 2**24
+"""Bytes that are written between two looks at whether a command waits."""
 _INDEX = "index.json"
 
 
@@ -60,7 +63,6 @@ class File:
     begin: int
     end: int
     keys: str
-    rope_delta: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,49 +82,46 @@ class SavedSessions:
         self._own = folder / identity[:32]
         self._limit = limit
 
-    def recall(self, conversation: str, keys: Keys, sessions: Sessions, tick: Callable[[], None]) -> None:
-        """Put what is kept of a conversation into the live state, if it begins these keys and gains something."""
+    def recall(self, conversation: str, keys: Keys, sessions: Sessions, check: Callable[[], None]) -> None:
+        """Put what is kept of a conversation into the live state, if it begins these keys and gains something. `check`
+        is called often; what it raises ends the recalling, which may be tried again."""
         folder, state = self._folder(conversation), sessions.state
-        if not isinstance(state, TensorState) or not folder.is_dir():
+        known = sessions.shared(keys) + _LEAST_GAIN
+        if not isinstance(state, TensorState) or known >= len(keys):
             return
         try:
             index = _read_index(folder)
             digests = _digests(keys, [file.end for file in index.snapshots if file.end < len(keys)])
-            known = [file for file in index.snapshots if digests.get(file.end) == file.keys]
-            if not known or known[-1].end < sessions.shared(keys) + _LEAST_GAIN:
+            last = next((file for file in reversed(index.snapshots) if digests.get(file.end) == file.keys), None)
+            if last is None or last.end < known:
                 return
-            length = known[-1].end
-            snapshots = [_snapshot(folder, file, state) for file in known]
-            sessions.adopt(keys[:length], _rows(folder, index, length, state, tick), snapshots)
+            check()
+            snapshot = _snapshot(folder, last, state)
+            sessions.adopt(keys[: last.end], conversation, _rows(folder, index, last.end, state), snapshot, check)
             os.utime(folder / _INDEX)
+        except MemoryError:
+            return
         except (DamagedError, OSError):
             shutil.rmtree(folder, ignore_errors=True)
 
     def save(self, conversation: str, sessions: Sessions, stopped: Callable[[], bool]) -> bool:
-        """Write down what the live state holds of a conversation; False if `stopped` said so in between. Raises
-        `OSError`, after which what was kept before is still there or gone, but never wrong."""
+        """Write down what the live state holds of a conversation; False if `stopped` said so in between, what was
+        written by then is kept. Raises `OSError`, after which what was kept before is still there or gone, but never
+        wrong, and `MemoryError`."""
         state, folder = sessions.state, self._folder(conversation)
         points = [point for point in sessions.points if point.snapshot is not None][-_SNAPSHOTS:]
-        if not isinstance(state, TensorState) or not points:
+        if not isinstance(state, TensorState) or not points or sessions.conversation != conversation:
             return True
         length = points[-1].length
-        nbytes = length * state.row_bytes + sum(point.snapshot.nbytes for point in points if point.snapshot)
+        nbytes = length * state.row_bytes + _SNAPSHOTS * state.snapshot_bytes
         if not self._make_room(nbytes, folder):
             shutil.rmtree(folder, ignore_errors=True)
             return True
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        index = _written(folder, sessions.keys, points, state, stopped)
-        if index is None:
-            return False
-        names = {file.name for file in (*index.rows, *index.snapshots)} | {_INDEX}
-        for path in folder.iterdir():
-            if path.name not in names:
-                path.unlink()
-        return True
-
-    def forget(self, conversation: str) -> None:
-        """Erase a conversation, whatever model read it."""
-        forget(self._root, conversation)
+        try:
+            return _written(folder, sessions.keys, points, state, stopped)
+        finally:
+            _clean(folder)
 
     def _folder(self, conversation: str) -> Path:
         return self._own / _folder_name(conversation)
@@ -146,16 +145,20 @@ class SavedSessions:
 
 
 def forget(root: Path, conversation: str) -> None:
-    """Erase a conversation below a cache folder, whatever model read it."""
+    """Erase a conversation below a cache folder, whatever model read it. Raises `OSError`."""
     for folder in root.glob(f"*/{_folder_name(conversation)}"):
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder)
 
 
 def identity(folder: Path, meaning: str) -> str:
     """A digest of a model: its configuration files, the headers of its weights and samples from all over them, with
-    `meaning`, whatever else a state depends on. Reading 20 GB would take longer than the cache saves."""
+    `meaning`, whatever else a state depends on. Reading 20 GB would take longer than the cache saves.
+
+    Raises `OSError`."""
     sha256 = hashlib.sha256(f"{_FORMAT} {meaning}".encode())
     for path in sorted([*folder.rglob("*.json"), *folder.rglob("*.safetensors")]):
+        if not path.is_file():
+            continue  # a folder of such a name, a link to nowhere
         found = path.stat()
         sha256.update(f"{path.relative_to(folder)} {found.st_size} {found.st_mtime_ns}".encode())
         with path.open("rb") as file:
@@ -194,7 +197,9 @@ def _digests(keys: Keys, lengths: list[int]) -> dict[int, str]:
 
 
 def _read_index(folder: Path) -> Index:
-    """The index. Raises `DamagedError`, `OSError`."""
+    """The index, an empty one if there is none. Raises `DamagedError`, `OSError`."""
+    if not (folder / _INDEX).exists():
+        return Index(_FORMAT, (), ())
     if (folder / _INDEX).stat().st_size > _LARGEST_INDEX:
         raise DamagedError(_INDEX)
     digest, _, body = (folder / _INDEX).read_bytes().partition(b"\n")
@@ -231,14 +236,12 @@ def _loaded(folder: Path, file: File, most: int) -> dict[str, Tensor]:
 def _snapshot(folder: Path, file: File, state: TensorState) -> Snapshot:
     found = _loaded(folder, file, state.snapshot_bytes + _SLACK)
     try:
-        return state.load_snapshot(file.end, file.rope_delta, [found[name] for name in sorted(found)])
+        return state.load_snapshot(file.end, [found[name] for name in sorted(found)])
     except ValueError as error:
         raise DamagedError(file.name) from error
 
 
-def _rows(
-    folder: Path, index: Index, length: int, state: TensorState, tick: Callable[[], None]
-) -> Iterator[tuple[int, Tensor]]:
+def _rows(folder: Path, index: Index, length: int, state: TensorState) -> Iterator[tuple[int, Tensor]]:
     """The rows of the first `length` tokens, piece by piece, while threads read and check the next ones."""
     most = _PIECE * state.row_bytes + _SLACK
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -252,54 +255,96 @@ def _rows(
             rows = future.result().get("rows")
             if rows is None or not state.fits_rows(rows, file.end - file.begin):
                 raise DamagedError(file.name)
-            tick()
             yield file.begin, rows[:, :, : length - file.begin]
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _written(
-    folder: Path, keys: Keys, points: list[Point], state: TensorState, stopped: Callable[[], bool]
-) -> Index | None:
-    """Write what is not there yet, then the index; None if `stopped` said so in between."""
+class _Stopped(Exception):  # noqa: N818 - what a command wants is no error
+    """A command waits."""
+
+
+def _written(folder: Path, keys: Keys, points: list[Point], state: TensorState, stopped: Callable[[], bool]) -> bool:
+    """Write what is not there yet, then the index; False if `stopped` said so in between: the index then names the new
+    as far as they go, and the old that still fit behind them."""
     length = points[-1].length
-    spans = [(begin, min(begin + _PIECE, length)) for begin in range(0, length, _PIECE)]
-    digests = _digests(keys, [end for _, end in spans] + [point.length for point in points])
     try:
         before = _read_index(folder)
     except (DamagedError, OSError):
         before = Index(_FORMAT, (), ())
-    there = {(file.begin, file.end, file.keys): file for file in (*before.rows, *before.snapshots)}
-    files: list[File] = []
-    for begin, end in [*spans, *((point.length, point.length) for point in points)]:
-        file = there.get((begin, end, digests[end]))
-        if file is None or not (folder / file.name).is_file():
-            if stopped():
-                return None
-            snapshot = next((point.snapshot for point in points if point.length == begin == end), None)
-            if snapshot is None:
+    spans = [(begin, min(begin + _PIECE, length)) for begin in range(0, length, _PIECE)]
+    old = [file for file in (*before.rows, *before.snapshots) if file.end <= length]
+    digests = _digests(keys, [end for _, end in spans] + [each.length for each in points] + [each.end for each in old])
+    there = {(f.begin, f.end): f for f in old if f.keys == digests[f.end] and (folder / f.name).is_file()}
+    rows: list[File] = []
+    snapshots = [file for file in there.values() if file.begin == file.end]
+    try:
+        for begin, end in spans:
+            file = there.get((begin, end))
+            if file is None:
+                _check(stopped)
                 named = {"rows": state.rows(begin, end).tensors[0]}
-                file = _write(folder, named, (begin, end), digests[end])
-            else:
-                named = {f"{place:04}": part for place, part in enumerate(snapshot.parts.tensors)}
-                file = _write(folder, named, (end, end), digests[end], snapshot.rope_delta)
-        files.append(file)
-    index = Index(_FORMAT, tuple(files[: len(spans)]), tuple(files[len(spans) :]))
+                file = _write(folder, named, (begin, end), digests[end], stopped)
+            rows.append(file)
+        for point in points:
+            if point.snapshot is not None and (point.length, point.length) not in there:
+                _check(stopped)
+                named = {f"{place:04}": part for place, part in enumerate(point.snapshot.parts.tensors)}
+                snapshots.append(_write(folder, named, (point.length, point.length), digests[point.length], stopped))
+        done = True
+    except _Stopped:
+        done = False
+    reached = rows[-1].end if rows else 0
+    while not done and (more := next((f for f in there.values() if f.begin == reached < f.end), None)) is not None:
+        rows.append(more)
+        reached = more.end
+    if rows:
+        fitting = sorted((file for file in snapshots if file.end <= reached), key=lambda file: file.end)
+        _write_index(folder, Index(_FORMAT, tuple(rows), tuple(fitting[-_SNAPSHOTS:])))
+    return done
+
+
+def _write_index(folder: Path, index: Index) -> None:
     body = json.dumps(to_plain(index)).encode()
     _replace(folder / _INDEX, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    return index
 
 
-def _write(folder: Path, tensors: dict[str, Tensor], span: tuple[int, int], keys: str, rope_delta: int = 0) -> File:
+def _write(
+    folder: Path, tensors: dict[str, Tensor], span: tuple[int, int], keys: str, stopped: Callable[[], bool]
+) -> File:
     content = safetensors.torch.save(tensors)
     name = f"{uuid.uuid4().hex}.safetensors"
-    _replace(folder / name, content)
-    return File(name, len(content), hashlib.sha256(content).hexdigest(), *span, keys, rope_delta)
+    digest = _replace(folder / name, content, stopped)
+    return File(name, len(content), digest, *span, keys)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves either the old or the new one."""
+def _replace(path: Path, content: bytes, stopped: Callable[[], bool] = bool) -> str:
+    """Write a file so that a crash leaves either the old or the new one; its digest. Raises `_Stopped`."""
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(content)
+    sha256 = hashlib.sha256()
+    with fresh.open("wb") as file:
+        for begin in range(0, len(content), _BLOCK):
+            if begin:
+                _check(stopped)
+            block = memoryview(content)[begin : begin + _BLOCK]
+            sha256.update(block)
+            file.write(block)
     fresh.replace(path)
+    return sha256.hexdigest()
+
+
+def _check(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise _Stopped
+
+
+def _clean(folder: Path) -> None:
+    """Remove what the index does not name."""
+    names: set[str] = set()
+    with suppress(DamagedError, OSError):
+        index = _read_index(folder)
+        names = {file.name for file in (*index.rows, *index.snapshots)} | {_INDEX}
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()

@@ -5,10 +5,12 @@ Does not know: commands, queues, what else idle time is good for.
 """
 
 import numpy as np
+import torch
 
 from app.engine.generation import Between, Pace, Stopped, read_prompt
 from app.engine.load import LoadedModel
 from app.engine.prompt import Composer, going_on
+from app.engine.sampling import NotFiniteError
 from app.engine.sessions import Sessions
 from app.protocol import ChatMessage, Generate, Text
 
@@ -29,7 +31,7 @@ def read_ahead(
     """Go back to before an answer and read it in its final form, so that a follow-up only reads its own question.
 
     Returns whether it came to the end; what was read until `between` stopped it stays. Raises `PromptError`,
-    `MediaError`, and what torch raises.
+    `MediaError`, `NotFiniteError`, and what torch raises.
     """
     if not answered.strip():
         return True  # an empty answer is left out of later prompts
@@ -41,11 +43,12 @@ def read_ahead(
     keys = np.concatenate((sessions.keys_of(prompt, between.tick), _BEHIND))
     if 2 * sessions.shared(keys) < prompt.turns[-2]:
         return True  # there was no memory to keep a place before the answer, so this would read everything again
-    if sessions.go(keys, asked.conversation) < len(prompt.ids):
-        try:
-            read_prompt(model, sessions.state, prompt, between, pace=pace)
-        except Stopped:
-            return False
+    try:
+        if sessions.go(keys, asked.conversation, between.check) < len(prompt.ids):
+            logits = read_prompt(model, sessions.state, prompt, between, pace=pace)
+            if not torch.isfinite(logits[: model.config.vocab_valid].max()):
+                raise NotFiniteError  # what would be kept here would spoil every answer to come
+    except Stopped:
+        return False
     sessions.keep()
-    sessions.make_ready()
     return True

@@ -20,7 +20,7 @@ _BLOCK = 2**24
 _FILES = 1024
 
 
-def _no_tick() -> None:
+def no_tick() -> None:
     """Nobody wants to know."""
 
 
@@ -30,7 +30,7 @@ class Naming:
     def __init__(self) -> None:
         self._digests: dict[tuple[str, int, int, int], str] = {}
 
-    def keys_of(self, prompt: Prompt, tick: Callable[[], None] = _no_tick) -> Keys:
+    def keys_of(self, prompt: Prompt, tick: Callable[[], None] = no_tick) -> Keys:
         """One number for each token of a prompt: its id, or for a vision token a negative one that stands for the very
         pixels and its place among them. Equal keys up to some token mean that the model reads the same up to there.
 

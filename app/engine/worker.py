@@ -62,9 +62,8 @@ class Worker:
         self._device = torch.device("cpu")
         self._reported = 0.0
         self._progressed = 0.0
-        self._idle: Callable[[], None] | None = None
-        self._cache: Path | None = None
-        self._forgotten: set[str] = set()
+        self._idle: Callable[[], bool] | None = None
+        self._asked = ""
 
     def run(self) -> Never:
         """Work until the process ends, which the reader decides."""
@@ -78,11 +77,18 @@ class Worker:
             self._do(command)
 
     def _while_idle(self) -> None:
-        """Do what is good to have done before the next command; nobody asked for it, so nobody hears of a failure."""
+        """Do what is good to have done before the next command; nobody asked for it, so nobody hears of a failure. What
+        a command interrupts goes on behind it, if it is of use then."""
         work, self._idle = self._idle, None
-        if work is not None:
-            self._recover(self._guarded("", work, self._free_bytes, quietly=True))
-            self._report(now=True)
+        if work is None:
+            return
+
+        def begin() -> None:
+            if not work():
+                self._idle = work
+
+        self._recover(self._guarded("", begin, self._free_bytes, quietly=True))
+        self._report(now=True)
 
     def _do(self, command: EngineCommand) -> None:
         match command:
@@ -115,7 +121,6 @@ class Worker:
     def _load(self, command: Load) -> None:
         began = time.monotonic()
         self._drop()
-        self._keep_in(saved_below(command))
         folder = Path(command.model)
         self._progress("Looking at the model", 0, 0)
         self._device = choose_device(command.device)
@@ -142,24 +147,27 @@ class Worker:
         self._idle = None
         request = Request(command, resident.load_seconds, self._reader.interrupts, self._send, self._report)
         resident.load_seconds = 0.0
-        recall = partial(self._recall, resident, command.conversation) if resident.saved is not None else None
-        answered = request.answer(resident.model, resident.composer, resident.sessions, resident.pace, recall)
-        self._idle = partial(self._prepare, resident, command, answered)
+        saved, name = resident.saved, command.conversation
 
-    def _prepare(self, resident: Resident, asked: Generate, answered: str) -> None:
-        """Make the next turn of a conversation quick, until a command comes."""
+        def recall(keys: Keys, check: Callable[[], None]) -> None:
+            if saved is not None and name:
+                saved.recall(name, keys, resident.sessions, check)
+
+        answered = request.answer(resident.model, resident.composer, resident.sessions, resident.pace, recall)
+        self._idle, self._asked = partial(self._prepare, resident, command, answered), name
+
+    def _prepare(self, resident: Resident, asked: Generate, answered: str) -> bool:
+        """Make the next turn of a conversation quick, until a command comes; False if one came."""
         between = Between(self._awaited, _unheard, self._report, tuple)
         model, composer, sessions = resident.model, resident.composer, resident.sessions
         done = read_ahead(model, composer, sessions, resident.pace, asked=asked, answered=answered, between=between)
-        if done and resident.saved is not None:
+        sessions.make_ready()
+        if done and resident.saved is not None and asked.conversation:
             try:
-                resident.saved.save(asked.conversation, sessions, self._awaited_or_reported)
-            except OSError as error:  # a full disk: the conversation will be read again, nothing else
+                done = resident.saved.save(asked.conversation, sessions, self._awaited_or_reported)
+            except (OSError, MemoryError) as error:  # a full disk: the conversation will be read again, nothing else
                 sys.stderr.write(f"what was read could not be saved: {error}\n")
-
-    def _recall(self, resident: Resident, conversation: str, keys: Keys) -> None:
-        if resident.saved is not None:
-            resident.saved.recall(conversation, keys, resident.sessions, self._report)
+        return done
 
     def _awaited_or_reported(self) -> bool:
         self._report()
@@ -169,19 +177,18 @@ class Worker:
         return not self._reader.commands.empty()
 
     def _forget(self, command: Forget) -> None:
-        self._idle = None
+        """Erase a conversation: whatever fails, the rest of it goes."""
+        name, below = command.conversation, saved_below(command)
+        if name == self._asked:
+            self._idle = None
+        if below is not None:
+            self._recover(self._guarded("", partial(forget, below, name), self._free_bytes, quietly=True))
         if self._resident is not None:
-            self._resident.sessions.forget(command.conversation)
-        self._forgotten.add(command.conversation)
-        self._keep_in(self._cache)
-
-    def _keep_in(self, cache: Path | None) -> None:
-        """From now on this is the folder of what is kept; what was to be forgotten before is forgotten in it now."""
-        self._cache = cache
-        if cache is not None:
-            for conversation in self._forgotten:
-                forget(cache, conversation)
-            self._forgotten.clear()
+            sessions = self._resident.sessions
+            kind = self._guarded("", partial(sessions.forget, name, self._report), self._free_bytes, quietly=True)
+            self._recover(kind)
+            if kind is not None:
+                sessions.clear()
 
     def _loaded(self) -> Resident:
         if self._resident is None:
@@ -234,6 +241,8 @@ class Worker:
             leave(1)  # after a CUDA error nothing on the device can be used any more
         if kind in _WORTH_LOGGING and self._resident is not None:
             self._resident.sessions.spoil()
+            if kind == "internal":
+                self._resident.sessions.clear()  # it may come of what was kept, and every retry would fail as well
             if kind == "memory" and self._resident.model.device.type == "cpu":
                 self._resident.sessions.clear()  # what is kept of other conversations is of the memory that ran out
         if kind == "memory" or (kind is not None and self._resident is None):

@@ -9,6 +9,15 @@ from app.ui.inspection import Found, Inspection
 from app.ui.memory_dialog import MemoryDialog
 from app.ui.theme import Theme
 
+ON_PROCESSOR = (
+    "“Processor only” is chosen, so the model lies in the computer's own memory and there is no plan for a GPU; choose "
+    "another device to see one."
+)
+OF_ANOTHER = (
+    "GPTQModel is chosen, which divides the GPU's memory in its own way, so there is no plan; choose Parley's own "
+    "engine to see one."
+)
+
 
 class MemoryDesk(QObject):
     """Emits `context_chosen` with tokens, or None for as many as fit."""
@@ -25,19 +34,26 @@ class MemoryDesk(QObject):
         self._context: int | None = None
 
     def open(self, settings: Settings, own: int, memory: int | None = None) -> None:
-        """Show the plan for the settings' model; `own` bytes of the GPU are the loaded model's. `memory` imagines a
-        GPU."""
+        """Show the plan for the settings' model, or why these settings have none; `own` bytes of the GPU are the loaded
+        model's. `memory` imagines a GPU."""
         self.close()
         self._own, self._context = own, settings.context
         self.dialog = MemoryDialog(self._theme, self._window)
-        inspection = Inspection(self.engine, self.dialog)
-        inspection.found.connect(self._on_found)
-        inspection.refused.connect(self.dialog.show_refusal)
         self.dialog.context_chosen.connect(self.context_chosen)
-        self.dialog.finished.connect(inspection.stop)
         self.dialog.finished.connect(self._on_closed)
-        inspection.ask(settings.model_dir(), settings.yarn, memory)
+        if settings.device == "cpu" or settings.backend == "gptqmodel":
+            self.dialog.show_refusal(ON_PROCESSOR if settings.device == "cpu" else OF_ANOTHER)
+        else:
+            self._ask(self.dialog, settings, memory)
         self.dialog.open()
+
+    def _ask(self, dialog: MemoryDialog, settings: Settings, memory: int | None) -> None:
+        """Have the dialog shown what the engine's program finds."""
+        inspection = Inspection(self.engine, dialog)
+        inspection.found.connect(self._on_found)
+        inspection.refused.connect(dialog.show_refusal)
+        dialog.finished.connect(inspection.stop)
+        inspection.ask(settings.model_dir(), settings.yarn, memory)
 
     def close(self) -> None:
         """Close what is open."""

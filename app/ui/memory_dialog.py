@@ -31,7 +31,7 @@ class MemoryDialog(QDialog):
         super().__init__(parent)
         self._theme = theme
         self._found: Found | None = None
-        self._free = 0
+        self._free = self._own = 0
         self.setWindowTitle("Memory")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.title, self.words, self.remark, self.parts = QLabel(ASKING), QLabel(), QLabel(), QLabel()
@@ -71,14 +71,16 @@ class MemoryDialog(QDialog):
     def show_refusal(self, sentence: str) -> None:
         """Say why there is no plan."""
         self.title.setText(sentence)
+        self._grow()
 
     def show_found(self, found: Found, own: int, context: int | None) -> None:
         """Show the plan of what was found; `own` bytes are the loaded model's, which the next load gets back. The
         slider begins at `context`, or at what fits."""
         if found.sizes is None:
             self.title.setText(NO_GPU.format(found.model))
+            self._grow()
             return
-        self._found, self._free = found, min(found.total, found.free + own)
+        self._found, self._own, self._free = found, own, min(found.total, found.free + own)
         self.title.setText(f"{found.model} on {found.device}")
         self._show_figures(shown=True)
         begin = context or make_plan(found.sizes, self._free, None).context
@@ -103,9 +105,18 @@ class MemoryDialog(QDialog):
         self.bar.set_parts(segments, total, little=0 if plan.fits else total)
         left = Segment("Free", 0, f"{figures.gib(max(0, total - sum(s.value for s in segments)))} GiB", "bar_track")
         self.parts.setText(legend((*segments, left), self._theme))
-        self.words.setText(_said(plan))
+        self.words.setText(_said(plan, self._own))
         self.remark.setText(_warning(plan))
         self.use.setEnabled(plan.fits)
+        self.most.setEnabled(plan.largest > 0)
+        self._grow()
+
+    def _grow(self) -> None:
+        """Make room for all that is said; it never shrinks again, or it would jump while the slider moves."""
+        layout = self.layout()
+        if layout is not None:
+            layout.activate()
+            self.setMinimumHeight(max(self.minimumHeight(), layout.totalHeightForWidth(WIDTH + 44)))
 
     @Slot()
     def _on_use_clicked(self) -> None:
@@ -134,10 +145,12 @@ def _segments(found: Found, free: int, plan: Plan) -> tuple[Segment, ...]:
     return tuple(Segment(name, size, f"{figures.gib(size)} GiB", colour) for name, size, colour in shown if size > 0)
 
 
-def _said(plan: Plan) -> str:
+def _said(plan: Plan, own: int) -> str:
+    """`own` bytes of what the plan has to hand out are still the loaded model's."""
     where = [PARKED] if plan.tower_parked else []
     where += [OUTSIDE] if plan.embeddings_outside else []
-    needed = f"{figures.gib(plan.needed)} GiB, and {figures.gib(plan.free)} GiB are free"
+    free = "would be free once the present model is unloaded" if own else "are free"
+    needed = f"{figures.gib(plan.needed)} GiB, and {figures.gib(plan.free)} GiB {free}"
     return f"{figures.tokens(plan.context)} tokens of context need {needed}. {' '.join(where) or ALL_IN}"
 
 

@@ -259,8 +259,9 @@ class Session(QObject):
             self.library.erase(expired)
 
     def _forget(self, keys: Iterable[str]) -> None:
+        cache = str(paths.cache_dir() / "engine")
         for key in keys:
-            self._engine.send(Forget(key))
+            self._engine.send(Forget(key, cache))
 
     def close(self) -> None:
         """Keep what has been written so far, as interrupted; for the end of the program."""

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from app.engine.allocation import let_segments_grow
 from app.engine.capacity import Wanted, choose_context
 from app.engine.load import LoadedModel, open_model
 from app.engine.memory import free_bytes, gpu_at_rest
@@ -153,8 +154,8 @@ def _case(arguments: argparse.Namespace, context: int | None, scratch: Path) -> 
     """Run one case in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.plan_check", str(arguments.folder), str(scratch), "--one"]
     command += [] if context is None else [str(context)]
-    more = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if arguments.expandable else {}
-    environment = os.environ | more
+    environment = dict(os.environ)
+    let_segments_grow(environment)
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LIMIT, check=False)
     except subprocess.TimeoutExpired:
@@ -162,7 +163,7 @@ def _case(arguments: argparse.Namespace, context: int | None, scratch: Path) -> 
     if done.returncode:
         return {"wanted": context, "error": done.stderr[-2000:]}
     measured = json.loads(done.stdout.splitlines()[-1])
-    return {"wanted": context, "expandable": arguments.expandable, **measured}
+    return {"wanted": context, **measured}
 
 
 def _behind_ballast(arguments: argparse.Namespace, size: str, scratch: Path) -> dict[str, Any]:
@@ -184,7 +185,6 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--contexts", default="8192,32768,131072,262144")
     parser.add_argument("--free", action="append", default=[])
-    parser.add_argument("--expandable", action="store_true", help="let torch's allocator use growing segments")
     parser.add_argument("--one", nargs="?", const=0, type=int)
     parser.add_argument("--ballast", action="store_true")
     arguments = parser.parse_args()

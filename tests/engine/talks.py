@@ -78,7 +78,7 @@ class Engine:
         self.interrupts = Interrupts()
         self.events: list[EngineEvent] = []
         self.on: Callable[[EngineEvent], None] | None = None
-        self.recall: Callable[[Keys], None] | None = None
+        self.recall: Callable[[Keys, Callable[[], None]], None] | None = None
 
     def ask(
         self,

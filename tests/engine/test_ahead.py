@@ -61,6 +61,14 @@ def test_what_is_asked_for_out_of_turn_comes_all_the_same(stored: dict[str, Tens
             assert torch.equal(opened.read(name, CPU), stored[name])
 
 
+def test_more_than_there_is_is_refused_and_not_waited_for(stored: dict[str, Tensor], tmp_path: Path) -> None:
+    opened = open_folder(tmp_path)
+    with ReadAhead([[opened["scalar"]]], CPU, print) as source:
+        source.read(opened["scalar"])
+        with pytest.raises(ValueError, match="more was asked for"):
+            source._fetched(8)
+
+
 def test_a_file_that_is_gone_is_told_where_it_is_read(stored: dict[str, Tensor], tmp_path: Path) -> None:
     opened = open_folder(tmp_path)
     wanted = groups(opened)

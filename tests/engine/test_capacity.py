@@ -7,14 +7,26 @@ import pytest
 import torch
 
 from app.engine.cache import bytes_a_token, fixed_bytes
-from app.engine.capacity import CPU_CONTEXT, UNPLANNED, choose_context, contents_of, crowded, gpu_plan
+from app.engine.capacity import (
+    CPU_CONTEXT,
+    UNPLANNED,
+    choose_context,
+    contents_of,
+    crowded,
+    gpu_plan,
+    still_fits,
+    too_full,
+)
 from app.engine.checkpoint import Checkpoint
 from app.engine.errors import NotEnoughMemoryError
+from app.engine.memory import free_bytes
 from app.engine.prompt import PromptError
 from app.engine.sizes import CONTEXT, gpu_sizes
-from app.plan import RESERVE, make_plan
+from app.plan import RESERVE, Sizes, make_plan
 from tests.checkpoints import Made, config_json, write_small_files
 from tests.engine.scripted import ScriptedModel
+
+GB = 10**9
 
 
 @pytest.fixture
@@ -32,15 +44,54 @@ def test_a_gpu_gives_all_that_fits_beside_what_is_taken_meanwhile(model: Scripte
     assert choose_context(model, None, 2**50) == 262_144
 
 
-def test_no_more_than_was_planned_unless_it_is_asked_for(model: ScriptedModel, made: Made) -> None:
+def test_a_planned_model_gets_what_was_planned(model: ScriptedModel, made: Made) -> None:
     model.device = torch.device("cuda")
     sizes = gpu_sizes(contents_of(Checkpoint(made.folder)), context_taken=True)
     model.plan = make_plan(sizes, 2**40, 3000)
-    assert choose_context(model, None, 2**50) == 3000
-    assert choose_context(model, 4000, 2**50) == 4000
-    fixed, each = fixed_bytes(model.config.text, torch.float32), bytes_a_token(model.config.text, torch.float32)
-    with pytest.raises(NotEnoughMemoryError, match="2,999 would fit"):
-        choose_context(model, 3000, RESERVE + fixed + 2999 * each)
+    for free in (2**50, 2**20):  # what computing will take is in the plan, and is not given to the context
+        assert choose_context(model, None, free) == 3000
+
+
+def test_memory_that_another_program_took_during_the_load_is_missed() -> None:
+    sizes = Sizes(16 * GB, 2 * GB, GB, 65_536, GB // 10, GB, GB // 5, 262_144)
+    plan = make_plan(sizes, 19 * GB, None)
+    assert (plan.context, plan.embeddings_outside) == (21_843, True)
+    taken = 600_000_000
+    after = plan.free - sizes.weights - taken
+    for wanted in (None, plan.context):  # that is what the reserve is for
+        assert still_fits(plan, wanted, after - RESERVE, taken) == (plan, ())
+    left = after - RESERVE - GB // 2
+    smaller, (note,) = still_fits(plan, None, left, taken)
+    assert smaller.context == 10_118  # the reserve is kept free again
+    assert note.startswith("0.50 GB of the GPU that were planned for the context were gone when the model was loaded")
+    assert "so it has 10,118 tokens and not 21,843; close other programs" in note
+    with pytest.raises(NotEnoughMemoryError, match=r"21,843 tokens do not fit any more; .* at most 10,118 tokens\.$"):
+        still_fits(plan, plan.context, left, taken)
+    with pytest.raises(NotEnoughMemoryError, match=r"[\d.]+ GB of the GPU .* or choose a smaller model\.$"):
+        still_fits(plan, None, GB // 2, taken)
+
+
+def test_what_torch_keeps_to_itself_is_given_back_and_then_only_the_driver_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu, asked = torch.device("cuda"), list[str]()
+
+    def driver(_device: torch.device) -> tuple[int, int]:
+        asked.append("driver")
+        return 5 * GB, 24 * GB
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: asked.append("give back"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", driver)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 3 * GB)  # with gaps that nothing fits into
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _device: GB)
+    assert free_bytes(gpu) == 5 * GB
+    assert asked == ["give back", "driver"]
+
+    def full(_device: torch.device) -> tuple[int, int]:
+        raise torch.AcceleratorError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+    assert free_bytes(gpu) == 0
 
 
 def test_a_cpu_gives_a_modest_one_unless_more_is_wanted(model: ScriptedModel) -> None:
@@ -76,5 +127,7 @@ def test_before_anything_is_read_it_is_said_what_is_missing_and_what_would_fit(m
     assert crowded(with_little, 3096, short + CONTEXT + 10**10) == ()
     (note,) = crowded(with_little, None, short + CONTEXT + 10**10)
     assert note.startswith("Other programs use 10.0 GB of the GPU, so a context of 3,096 tokens fits and no more;")
-    with pytest.raises(NotEnoughMemoryError, match=r"smallest context needs .* GPTQModel engine"):
+    with pytest.raises(NotEnoughMemoryError, match=r"smallest context needs .* or let the processor compute"):
         gpu_plan(checkpoint, None, 2**20)
+    assert too_full(checkpoint, 2**20)
+    assert not too_full(checkpoint, short)

@@ -49,4 +49,7 @@ def test_the_kind_follows_from_the_error(error: Exception, kind: str) -> None:
 def test_short_memory_is_said_in_numbers(error: Exception) -> None:
     message = failed("r", error, lambda: 500_000_000)
     assert message.kind == "memory"
-    assert "3.2 GB more were needed and 0.5 GB are free" in message.message
+    assert "3.2 GB more were needed and 0.5 GB are free; send less at once" in message.message
+    load = failed("", error, lambda: 500_000_000).message
+    assert load.startswith("Memory ran out while the model was loaded: 3.2 GB more were needed and 0.5 GB are free;")
+    assert "send less" not in load

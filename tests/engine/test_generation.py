@@ -1,6 +1,8 @@
 """A prompt with media, read in chunks as the engine reads it, against the whole of it read at once."""
 
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +60,23 @@ def test_media_land_where_they_belong_however_it_is_cut(
     logits = read_prompt(parley, state, prompt, QUIET)
     assert (state.length, state.rope_delta) == (len(prompt.ids), prompt.rope_delta)
     torch.testing.assert_close(logits, expected, atol=10 * TOLERANCE, rtol=10 * TOLERANCE)
+
+
+def test_a_pictures_embeddings_are_gone_before_the_next_passes_the_tower(
+    parley: LoadedModel, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+    encode = generation._encoded
+
+    def watched(*more: Any) -> torch.Tensor:
+        alive.append(sum(one() is not None for one in kept))
+        kept.append(weakref.ref(seen := encode(*more)))
+        return seen
+
+    monkeypatch.setattr(generation, "_encoded", watched)
+    read_prompt(parley, parley.new_state(2000), prompt, QUIET)
+    assert alive == [0, 0]
 
 
 def test_generated_tokens_stand_behind_the_media(parley: LoadedModel, prompt: Prompt) -> None:

@@ -57,6 +57,21 @@ def test_a_large_model_on_the_processor_says_that_it_is_slow(made: Made, monkeyp
     assert open_model(made.folder, "cpu", "parley", no_progress).notes == ()  # that was the person's choice
 
 
+def test_a_gpu_that_is_too_full_is_left_to_others(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "choose_device", lambda _device: torch.device("cuda"))
+    monkeypatch.setattr(load, "free_bytes", lambda _device: 100_000_000)
+    model = open_model(made.folder, "auto", "parley", no_progress)
+    assert (model.device_name, model.plan) == ("CPU", None)
+    (note,) = model.notes
+    assert note.startswith("The GPU is too full for even this small model, so the processor computes; close other")
+    monkeypatch.setattr(load, "device_name", lambda _device: "GPU")
+    with pytest.raises(NotEnoughMemoryError, match="or let the processor compute"):
+        open_model(made.folder, "cuda", "parley", no_progress)  # that was the person's choice
+    monkeypatch.setattr(load, "_SLOW_ON_CPU", 1000)
+    with pytest.raises(NotEnoughMemoryError, match="choose a smaller model"):
+        open_model(made.folder, "auto", "parley", no_progress)
+
+
 def test_half_the_memory_means_half_the_width_and_less_means_no(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     full = open_model(made.folder, "cpu", "parley", no_progress)
     monkeypatch.setattr(load, "free_memory", lambda _device: int((full.weight_bytes + full.vision_bytes) * 0.7))

@@ -134,7 +134,7 @@ def test_nobody_hears_of_what_fails_while_nobody_asks(folder: Path, monkeypatch:
     assert desk.ask(user("Hello")).usage == first.usage  # type: ignore[union-attr]  # both are finished
 
 
-def test_what_is_forgotten_before_a_model_is_loaded_is_erased_with_the_load(folder: Path, tmp_path: Path) -> None:
+def test_what_is_forgotten_before_a_model_is_loaded_is_erased_at_once(folder: Path, tmp_path: Path) -> None:
     load = Load(str(folder), "cpu", context=1500, cache_dir=str(tmp_path))
     desk = Desk(load)
     said = desk.ask(user("Hello " * 30))
@@ -144,9 +144,7 @@ def test_what_is_forgotten_before_a_model_is_loaded_is_erased_with_the_load(fold
     assert len(kept) >= 3
     memo = Memo()
     late = Worker(memo, Reader(io.BytesIO(), memo))
-    late._do(Forget("c"))
-    assert all(path.exists() for path in kept)
-    late._do(load)
+    late._do(Forget("c", str(tmp_path)))
     assert not any(path.exists() for path in kept)
 
 

@@ -66,5 +66,5 @@ def test_turns_branches_and_conversations(engine: Engine, model: LoadedModel, tm
     assert_alike(back, Engine(demo_model_dir(), model, capacity=6000).ask(follow), ERROR, valid)
     assert engine.watched.read <= 1.15 * len(engine.distinct)
     later = Engine(demo_model_dir(), model, capacity=6000)
-    later.recall = lambda keys: saved.recall("two", keys, later.sessions, lambda: None)
+    later.recall = lambda keys, check: saved.recall("two", keys, later.sessions, check)
     assert later.ask((user("What is 37 + 48? " * 150),), conversation="two").finished.usage.reused > 1000

@@ -21,6 +21,7 @@ from app.chat.conversation import Answer, Conversation, Question
 from app.history.jobs import folder
 from app.history.schema import FILE, raw
 from app.history.store import Store, Summary
+from app.paths import cache_dir
 from app.protocol import EngineCommand, Forget, Generate
 from app.ui.answer import AnswerView
 from app.ui.application import Face
@@ -396,7 +397,7 @@ def test_what_is_deleted_for_good_is_gone_here_and_in_the_engine(face: Face, mon
     monkeypatch.setattr(face.engine, "send", sent.append)
     dialog.list.setCurrentRow(0)
     dialog.erase.click()
-    assert sent == [Forget(key)]
+    assert sent == [Forget(key, str(cache_dir() / "engine"))]
     until(lambda: not face.library._jobs.pending)
     assert face.library.trashed() == []
     assert b"unforgettable" not in b"".join(f.read_bytes() for f in folder().rglob("*") if f.is_file())
@@ -422,7 +423,7 @@ def test_thirty_days_in_the_trash_are_the_end(new_face: FaceMaker, monkeypatch: 
     face.show()
     until(lambda: len(face.library.trashed()) == 1)
     assert [summary.title for summary in face.library.trashed()] == ["Deleted 29 days ago"]
-    assert sent[0] == Forget(conversation.key), "before anything is loaded"
+    assert sent[0] == Forget(conversation.key, str(cache_dir() / "engine")), "before anything is loaded"
 
 
 def test_an_engine_that_was_dead_forgets_when_it_is_back(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,7 +436,7 @@ def test_an_engine_that_was_dead_forgets_when_it_is_back(face: Face, monkeypatch
     monkeypatch.setattr(face.engine, "send", sent.append)
     face.session.start()
     until(lambda: len(sent) > 1)
-    assert sent[0] == Forget(key)
+    assert sent[0] == Forget(key, str(cache_dir() / "engine"))
 
 
 def test_jobs_that_die_are_started_again(face: Face, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from app.programs import Program, program
 from app.settings import Settings
 from app.ui.application import Face
 from app.ui.inspection import Found
+from app.ui.memory_desk import OF_ANOTHER, ON_PROCESSOR
 from app.ui.memory_dialog import ALL_IN, NO_GPU, OUTSIDE, PARKED, MemoryDialog
 from app.ui.theme import LIGHT
 from tests.ui.conftest import until
@@ -43,6 +44,7 @@ def test_the_slider_moves_the_plan(dialog: MemoryDialog) -> None:
     assert dialog.context == fits.context // 1024 * 1024
     assert OUTSIDE in dialog.words.text()
     assert dialog.use.isEnabled()
+    assert "and 23.0 GiB would be free once the present model is unloaded." in dialog.words.text()
     assert "Other programs" in dialog.parts.text()  # one of the 24 GiB is theirs, 18 are given back by the next load
     dialog.slider.setValue(32)
     assert dialog.words.text().startswith("32,768 tokens of context need ")
@@ -54,11 +56,30 @@ def test_the_slider_moves_the_plan(dialog: MemoryDialog) -> None:
     assert not dialog.use.isEnabled()
 
 
+def test_nothing_that_is_said_is_cut_off(app: QApplication, dialog: MemoryDialog) -> None:
+    app.processEvents()
+    dialog.show_found(FOUND, 18 * GIB, None)
+    app.processEvents()
+    for label in (dialog.title, dialog.words, dialog.parts):
+        assert label.height() >= label.heightForWidth(label.width())
+
+
 def test_a_large_gpu_holds_everything(dialog: MemoryDialog) -> None:
     dialog.show_found(replace(FOUND, total=80 * GIB, free=79 * GIB), 0, 131_072)
     assert dialog.context == 131_072
     assert ALL_IN in dialog.words.text()
+    assert "and 79.0 GiB are free." in dialog.words.text()
     assert dialog.remark.text() == ""
+
+
+def test_a_context_that_would_be_refused_is_not_offered(dialog: MemoryDialog) -> None:
+    least = make_plan(SIZES, 0, None).needed
+    dialog.show_found(replace(FOUND, free=least), 0, None)
+    assert dialog.most.isEnabled()
+    dialog.show_found(replace(FOUND, free=least - 1), 0, None)
+    assert "choose a smaller model" in dialog.remark.text()
+    assert not dialog.most.isEnabled()
+    assert not dialog.use.isEnabled()
 
 
 def test_without_a_gpu_there_is_no_plan(dialog: MemoryDialog) -> None:
@@ -79,6 +100,21 @@ def test_the_real_engine_is_asked_and_the_choice_is_loaded(face: Face) -> None:
     dialog.use.click()
     assert desk.dialog is None
     assert face.window.settings.context == 8192
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"), [(Settings(device="cpu"), ON_PROCESSOR), (Settings(backend="gptqmodel"), OF_ANOTHER)]
+)
+def test_settings_that_use_no_plan_are_shown_none(face: Face, settings: Settings, said: str) -> None:
+    desk = face.window.desk
+    desk.engine = Program(["/no/such/program"], "/")
+    desk.open(settings, 0)
+    dialog = desk.dialog
+    assert dialog is not None
+    assert dialog.title.text() == said
+    assert dialog.slider.isHidden()
+    dialog.close()
+    assert desk.dialog is None
 
 
 def test_an_engine_that_cannot_be_asked_says_so(face: Face) -> None:

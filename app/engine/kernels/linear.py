@@ -109,14 +109,12 @@ def tile_plain(weight: Tensor) -> Tiled:
 
 
 def tile_blocks(blocks: Iterable[tuple[int, Tensor]], outputs: int, inputs: int, device: torch.device) -> Tiled:
-    """Pack a plain matrix [outputs, inputs] as bf16 that comes in blocks of rows, each with its first row: so it is
-    never there twice. Raises `UnsuitableError`."""
+    """Pack a plain matrix [outputs, inputs] as bf16 that comes in blocks of rows, a multiple of 16 of them, each with
+    its first row: so it is never there twice. Raises `UnsuitableError` before it asks for the first block."""
     if outputs % TALL or inputs % _RANKS:
         raise UnsuitableError(f"a plain matrix of {outputs} × {inputs}")
     units = torch.empty(outputs // TALL, inputs // _RANKS, WORDS, dtype=torch.int32, device=device)
     for begin, block in blocks:
-        if begin % TALL or block.shape[0] % TALL:
-            raise UnsuitableError(f"a plain matrix in blocks of {block.shape[0]} rows")
         first = begin // TALL
         units[first : first + block.shape[0] // TALL] = pack_plain(block.bfloat16())
     return Tiled(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from app.engine import load
 from app.engine.ahead import ReadAhead
-from app.engine.cache import TensorState
+from app.engine.cache import State, TensorState
 from app.engine.checkpoint import Checkpoint
 from app.engine.kernels import start
 from app.engine.kernels.check import error
@@ -84,6 +85,27 @@ def test_layers_are_packed_as_they_come(opened: Callable[..., ParleyModel], fold
         < model.weight_bytes
         < 1.1 * model.decoder.nbytes_a_token
     )
+
+
+@pytest.mark.parametrize("capacity", [20, 40, 60])
+def test_a_first_message_finds_the_token_prepared(
+    opened: Callable[..., ParleyModel], capacity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "_WARM_LENGTHS", (32, 8, 1))
+    model = opened(PlainKernels)
+    lengths: list[int] = []
+    forward = model.forward
+
+    def watched(embeddings: Tensor, positions: Tensor, state: State) -> Tensor:
+        lengths.append(len(embeddings))
+        return forward(embeddings, positions, state)
+
+    monkeypatch.setattr(model, "forward", watched)
+    state = model.new_state(capacity)
+    assert lengths == [min(capacity, 32), 8, 1]
+    assert model.decoder is not None
+    assert model.decoder._state is state
+    assert state.length == 0
 
 
 def test_everything_is_read_in_the_order_of_the_groups(
