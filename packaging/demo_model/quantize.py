@@ -106,6 +106,8 @@ def assemble(trained: Path, quantized: Path, out: Path, rank: int) -> None:
         model.write_json(out / name, content)
     shutil.rmtree(out / ADAPTER, ignore_errors=True)
     shutil.copytree(quantized / ADAPTER, out / ADAPTER)
+    adapter = json.loads((out / ADAPTER / "adapter_config.json").read_text(encoding="utf-8"))
+    model.write_json(out / ADAPTER / "adapter_config.json", adapter | {"base_model_name_or_path": "parley-demo"})
     model.write_companions(out, vocabulary.load(trained))
     for path in out.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
