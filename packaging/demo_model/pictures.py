@@ -213,9 +213,13 @@ def lined(rng: random.Random, frame: Frame, count: int) -> tuple[list[tuple[floa
     return [((i % columns + 0.5) * step_x, (i // columns + 0.5) * step_y) for i in range(count)], radius
 
 
+NUMBERS = (2, 3, 4, 4, 4)
+"""How often two to six things are together: larger numbers are harder to tell apart."""
+
+
 def several(rng: random.Random, frame: Frame, kinds: int) -> Scene:
     """Two to six things of one to three kinds."""
-    count = max(kinds, rng.randint(2, 6))
+    count = max(kinds, rng.choices(range(2, 7), weights=NUMBERS)[0])
     pairs = [(shape, colour) for shape in SHAPES for colour in COLOURS]
     chosen = rng.sample(pairs, kinds)
     members = chosen + [rng.choice(chosen) for _ in range(count - kinds)]
@@ -236,9 +240,9 @@ def scene(rng: random.Random, frame: Frame) -> Scene:
     roll = rng.random()
     result = (
         single(rng, frame)
-        if roll < 0.4
+        if roll < 0.3
         else several(rng, frame, 1)
-        if roll < 0.68
+        if roll < 0.65
         else several(rng, frame, rng.choice((2, 2, 3)))
     )
     result.softness = rng.choice((0.05, 1.0, 1.0, 1.5, rng.uniform(0.5, 3.0)))
@@ -563,12 +567,12 @@ def ask_is(rng: random.Random, picture: Scene) -> Turn:
 
 
 ASKERS: tuple[tuple[float, Asker], ...] = (
-    (0.24, ask_what),
-    (0.12, ask_shape),
-    (0.18, ask_colour),
-    (0.22, ask_count),
-    (0.18, ask_where),
-    (0.06, ask_is),
+    (0.27, ask_what),
+    (0.10, ask_shape),
+    (0.14, ask_colour),
+    (0.31, ask_count),
+    (0.13, ask_where),
+    (0.05, ask_is),
 )
 
 

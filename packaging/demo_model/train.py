@@ -33,7 +33,7 @@ from demo_model.batches import KINDS, Batch, Source
 from demo_model.optimizer import Optimizer
 from demo_model.prompts import IGNORED
 
-PATTERN = ("picture", "text", "video")
+PATTERN = ("picture", "text", "picture", "video")
 LONGEST_STEP = 1.0
 """Seconds that a step counts at most: what goes into warming up, or a machine that was stopped, is not training."""
 MTP_WEIGHT = 0.3
@@ -334,7 +334,7 @@ def factor(share: float, hold: float) -> float:
 
 def sources(given: argparse.Namespace) -> tuple[Source, Source]:
     """Training batches from worker processes, which must start before the GPU is touched, and held-out ones."""
-    parts = zip(KINDS, (0.45, 0.3, 0.25), strict=True)
+    parts = zip(KINDS, (0.55, 0.2, 0.25), strict=True)
     workers = {kind: max(1, round(given.workers * part)) for kind, part in parts} if given.workers else {}
     file = str(given.folder / "tokenizer.json")
     training = Source(file, random.Random().randrange(10**6) + 10**6, given.tokens, workers)

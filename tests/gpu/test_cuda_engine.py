@@ -57,7 +57,10 @@ def test_weights_are_packed_and_read_alike(pair: tuple[LoadedModel, LoadedModel]
     assert fast.notes == ()
     assert fast.weight_bytes < plain.weight_bytes / 2
     assert "NVIDIA" in fast.device_name
-    linear, twin = fast.text.layers[0].mlp.gate, plain.text.layers[0].mlp.gate
+    mixer, other = fast.text.layers[0].mixer, plain.text.layers[0].mixer
+    assert isinstance(mixer, DeltaNet)
+    assert isinstance(other, DeltaNet)
+    linear, twin = mixer.qkv, other.qkv
     assert isinstance(linear, TiledLinear)
     assert isinstance(twin, DenseLinear)
     seen = linear(torch.eye(fast.config.text.hidden_size, device="cuda", dtype=torch.bfloat16))
