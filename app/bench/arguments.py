@@ -4,6 +4,7 @@ import argparse
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 SYNTHETIC = ("27b", "small")
 
@@ -11,13 +12,14 @@ SYNTHETIC = ("27b", "small")
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
     """What shall be measured. `model` is a folder, absolute; `depths` and `prompts` are in tokens, none for what suits
-    the device."""
+    the device; `kv_bits` is what keys and values are kept in."""
 
     model: str | None
     synthetic: str | None
     depths: tuple[int, ...]
     prompts: tuple[int, ...]
     json: bool
+    kv_bits: Literal[16, 8] = 16
 
     def to_json(self) -> str:
         """All of it on one line, for the program that measures."""
@@ -27,9 +29,7 @@ class BenchOptions:
     def from_json(text: str) -> "BenchOptions":
         """What `to_json` wrote."""
         plain = json.loads(text)
-        return BenchOptions(
-            plain["model"], plain["synthetic"], tuple(plain["depths"]), tuple(plain["prompts"]), plain["json"]
-        )
+        return BenchOptions(**(plain | {name: tuple(plain[name]) for name in ("depths", "prompts")}))
 
 
 def add_bench(bench: argparse.ArgumentParser) -> None:
@@ -48,6 +48,7 @@ def add_bench(bench: argparse.ArgumentParser) -> None:
         "--depths", type=_counts, default=(), metavar="N,N", help="decode behind so many tokens of context"
     )
     bench.add_argument("--prompts", type=_counts, default=(), metavar="N,N", help="read prompts of so many tokens")
+    bench.add_argument("--kv-bits", type=int, choices=(16, 8), default=16, help="keep keys and values in so many bits")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -56,7 +57,7 @@ def bench_options(found: argparse.Namespace) -> BenchOptions:
     if found.synthetic == "27b" and found.model is None:
         raise ValueError("with --synthetic 27b, name a new folder for its 20.4 GB with --model")
     model = None if found.model is None else str(found.model.absolute())
-    return BenchOptions(model, found.synthetic, found.depths, found.prompts, found.json)
+    return BenchOptions(model, found.synthetic, found.depths, found.prompts, found.json, found.kv_bits)
 
 
 def _counts(text: str) -> tuple[int, ...]:

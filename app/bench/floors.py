@@ -5,7 +5,7 @@ Knows: the architecture's sizes. Does not know: how fast anything is (`ceilings`
 
 import math
 
-from app.engine.cache import State, TensorState, bytes_a_token
+from app.engine.cache import State, TensorState
 from app.engine.config import TextConfig
 from app.engine.layout import linear_shapes
 from app.engine.load import LoadedModel, ParleyModel
@@ -15,7 +15,7 @@ def bytes_of_a_token(model: LoadedModel, state: State, depth: int) -> int:
     """Bytes that one token has to read behind `depth` others: all weights but the embedding table once, the DeltaNet
     states once in and once out, the keys and values so far."""
     text = model.config.text
-    kv = depth * bytes_a_token(text, state.keys[0].dtype) if isinstance(state, TensorState) and state.keys else 0
+    kv = depth * state.row_bytes if isinstance(state, TensorState) else 0
     if isinstance(model, ParleyModel) and model.decoder is not None:
         return model.decoder.nbytes_a_token + kv
     states = sum(tensor.nbytes for tensor in state.recurrent) if isinstance(state, TensorState) else 0

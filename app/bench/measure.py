@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from app import __version__, paths
+from app.bench.arguments import BenchOptions
 from app.bench.ceilings import Ceilings, ceilings, file_seconds, waited
 from app.bench.floors import bytes_of_a_token, operations_of_a_prompt
 from app.engine.cache import State, TensorState, bytes_a_token
@@ -68,23 +69,25 @@ class HostPeak(threading.Thread):
 
 
 class Measurement:
-    """One loaded model and its figures so far. `prompts` and `depths` are in tokens; none for what suits the device."""
+    """One loaded model and its figures so far."""
 
-    def __init__(self, folder: Path, depths: tuple[int, ...], prompts: tuple[int, ...], report: Report) -> None:
+    def __init__(self, folder: Path, options: BenchOptions, report: Report) -> None:
         self.report = report
         device = choose_device("auto")
         self._gpu = gpu = device.type == "cuda"
-        self.depths = depths or ((128, 8192, 32_768) if gpu else (0, 512))
-        self.prompts = prompts or ((128, 2048, 8192, 32_768) if gpu else (128, 512))
+        self.kv_bits = options.kv_bits
+        self.depths = options.depths or ((128, 8192, 32_768) if gpu else (0, 512))
+        self.prompts = options.prompts or ((128, 2048, 8192, 32_768) if gpu else (128, 512))
         longest = max((_FIRST, *self.prompts, *(depth + _ASKED_BACK for depth in self.depths))) + _MANY
         self.capacity = min(max(longest, _CONTEXT if gpu else LEAST), read_config(folder).native_context)
         # Of a GPU now, because beside a model the plan leaves no room for this.
         self._best = self._ceilings(device, torch.bfloat16) if gpu else None
         load = self._load(folder)
-        self.sampler = Sampler(THINKING_GENERAL, self.model.config.vocab_valid)
+        self.sampler = Sampler(THINKING_GENERAL, self.model.config.vocab_valid, self.model.largest)
         self.found: dict[str, Any] = {
             "model": self.model.config.name,
             "precision": self.model.config.precision,
+            "kv_bits": self.kv_bits,
             "device": self.model.device_name,
             "notes": list(self.model.notes),
             "versions": {"parley": __version__, "torch": torch.__version__, "cuda": torch.version.cuda},
@@ -100,7 +103,7 @@ class Measurement:
         self.report("loading")
         if self._gpu:
             torch.cuda.reset_peak_memory_stats()
-        cache, wanted = paths.cache_dir() / "engine" / "kernels", Wanted(self.capacity)
+        cache, wanted = paths.cache_dir() / "engine" / "kernels", Wanted(self.capacity, kv_bits=self.kv_bits)
         choice: DeviceChoice = "cuda" if self._gpu else "auto"  # a GPU that is too full is told, not passed over
         with HostPeak() as host:
             began = time.perf_counter()
@@ -204,7 +207,7 @@ class Measurement:
         self._read(self.state, self._ids(context - _FEW))
         for _ in range(_FEW):
             self._read(self.state, torch.tensor((5,)))
-        a_token = bytes_a_token(self.model.config.text, torch.bfloat16)
+        a_token = bytes_a_token(self.model.config.text, torch.bfloat16, self.kv_bits)
         left_out = (self.capacity - context) * a_token
         beside = self.model.weight_bytes + self.model.vision_bytes + left_out
         return {
@@ -228,5 +231,5 @@ class Measurement:
     def _fill(self) -> None:
         """Keys and values as if the whole context had been read."""
         if isinstance(self.state, TensorState):
-            for tensor in (*self.state.keys, *self.state.values):
-                tensor.normal_()
+            for plane in self.state.planes:
+                plane.random_(-127, 128) if plane.dtype == torch.int8 else plane.normal_()

@@ -29,7 +29,7 @@ def measure(order: str) -> int:
     try:
         with ExitStack() as stack:
             folder = _folder(options, stack)
-            found = Measurement(folder, options.depths, options.prompts, _report).all()
+            found = Measurement(folder, options, _report).all()
     except FolderError as error:
         sys.stderr.write(f"{error}\n")
         return 2

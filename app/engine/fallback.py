@@ -22,6 +22,7 @@ from app.engine.devices import device_name, free_memory
 from app.engine.errors import CheckpointError, NotEnoughMemoryError
 from app.engine.layout import vision_shapes
 from app.engine.pixels import read_processors
+from app.engine.sampling import Largest
 from app.engine.vision import Vision
 from app.plan import Plan
 
@@ -70,6 +71,7 @@ class FallbackModel:
         self.weight_bytes = _bytes_on(device, self._language) + _bytes_on(device, self._head)
         self.vision_bytes = 0 if vision is None else vision.nbytes
         self.plan: Plan | None = None
+        self.largest: Largest | None = None
 
     def new_state(self, capacity: int) -> State:
         """An empty memory for at most `capacity` tokens."""

@@ -28,9 +28,11 @@ from app.engine.model import Layer, TextModel
 from app.engine.pixels import read_processors
 from app.engine.quantized import DenseLinear, Linear, QuantizedLinear, linear_for
 from app.engine.rope import YARN_WARNING, text_positions
+from app.engine.sampling import Largest, Sampler
 from app.engine.shards import Entry
 from app.engine.vision import Vision
 from app.plan import Plan
+from app.presets import DIRECT_GREEDY, THINKING_GENERAL
 
 Backend = Literal["parley", "gptqmodel"]
 Progress = Callable[[str, int, int], None]
@@ -50,7 +52,8 @@ _WARM_LENGTHS = (2048, 128, 1)
 class LoadedModel(Protocol):
     """A model that is ready, whichever engine runs it.
 
-    `notes` are sentences for the person, such as why a slow path is used. Bytes are on `device`.
+    `notes` are sentences for the person, such as why a slow path is used. Bytes are on `device`. `largest` finds the
+    largest logits, where the device has something faster for it than torch.
     """
 
     config: ModelConfig
@@ -61,6 +64,7 @@ class LoadedModel(Protocol):
     notes: tuple[str, ...]
     vision: Vision | None
     plan: Plan | None
+    largest: Largest | None
 
     def new_state(self, capacity: int) -> State:
         """An empty memory for at most `capacity` tokens."""
@@ -93,9 +97,13 @@ def open_model(
 
         if wanted.yarn != 1:
             raise CheckpointError("The GPTQModel engine cannot use YaRN; choose Parley's own engine, or no YaRN.")
+        if wanted.kv_bits != 16:
+            raise CheckpointError(
+                "The GPTQModel engine keeps keys and values in 16 bits only; choose Parley's own engine, or 16 bits."
+            )
         return open_fallback(checkpoint, chosen, progress)
     checkpoint.config = stretched(checkpoint.config, wanted.yarn)
-    place = _place(checkpoint, chosen, device)
+    place = _place(checkpoint, chosen, device, wanted.kv_bits)
     model = ParleyModel(checkpoint, place, progress, cache, wanted=wanted)
     if place != chosen:
         model.notes += (_TOO_FULL,)
@@ -104,10 +112,10 @@ def open_model(
     return model
 
 
-def _place(checkpoint: Checkpoint, chosen: torch.device, device: DeviceChoice) -> torch.device:
+def _place(checkpoint: Checkpoint, chosen: torch.device, device: DeviceChoice, kv_bits: KvBits) -> torch.device:
     """Where the model runs: on the processor if the choice is Parley's, the GPU too full, and the model a small one."""
     small = _stored_bytes(checkpoint) < _SLOW_ON_CPU
-    if chosen.type == "cuda" and device == "auto" and small and too_full(checkpoint, free_bytes(chosen)):
+    if chosen.type == "cuda" and device == "auto" and small and too_full(checkpoint, free_bytes(chosen), kv_bits):
         return torch.device("cpu")
     return chosen
 
@@ -125,9 +133,11 @@ class ParleyModel:
         *,
         wanted: Wanted = ANYTHING,
     ) -> None:
-        self.config = checkpoint.config
+        self.config, self.kv_bits = checkpoint.config, wanted.kv_bits
         self.device, self.device_name = device, device_name(device)
-        self.plan = gpu_plan(checkpoint, wanted.context, free_bytes(device)) if device.type == "cuda" else None
+        self.plan: Plan | None = None
+        if device.type == "cuda":
+            self.plan = gpu_plan(checkpoint, wanted.context, free_bytes(device), wanted.kv_bits)
         dtype = _activations(checkpoint, device)
         fast = _fast_path(checkpoint, device, dtype, cache, progress)
         with _read_ahead(checkpoint, device, progress) as source:
@@ -147,6 +157,7 @@ class ParleyModel:
         self.vision_bytes = 0 if self.vision is None else self.vision.nbytes
         self.decoder = fast.decoder(self.text) if fast is not None else None
         self.prefill = fast.prefill(self.text, self.decoder) if fast is not None and self.decoder is not None else None
+        self.largest: Largest | None = None if fast is None else fast.largest(self.config.vocab_valid, device)
         self.notes: tuple[str, ...] = (fast.slow,) if fast is not None and fast.slow is not None else ()
         self.notes += (YARN_WARNING,) if self.config.text.yarn is not None else ()
         gc.collect()
@@ -159,14 +170,16 @@ class ParleyModel:
     def new_state(self, capacity: int) -> State:
         """An empty memory for at most `capacity` tokens. With it the GPU is warmed up: whatever torch loads with the
         first use, and the recording of a token, is not left to the first message."""
-        state = self.text.new_state(capacity)
+        state = self.text.new_state(capacity, self.kv_bits)
         if self.decoder is not None:
             for length in _WARM_LENGTHS:
                 count = min(length, capacity)
                 if state.length + count > capacity:
                     state.reset()  # in a small context each by itself, in a large one behind the others
                 positions = text_positions(state.length, state.length + count, 0)
-                self.forward(self.embed(torch.zeros(count, dtype=torch.long)), positions, state)
+                logits = self.forward(self.embed(torch.zeros(count, dtype=torch.long)), positions, state)
+            for usual in (THINKING_GENERAL, DIRECT_GREEDY):
+                Sampler(usual, self.config.vocab_valid, self.largest).choose(logits)
             state.reset()
         return state
 

@@ -14,9 +14,11 @@ Every draw takes exactly one u from a generator of the seed, so the same logits 
 device.
 """
 
-import math
 import secrets
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,18 +27,33 @@ from app.protocol import Sampling
 _SEEDS = 2**63
 _SPARE = 24
 """How many logits beyond the k largest are looked at, because equal ones come in no order."""
+_Numbers = npt.NDArray[np.float64]
+_Ids = npt.NDArray[np.int64]
 
 
 class NotFiniteError(Exception):
     """The model computed something that is no number."""
 
 
-class Sampler:
-    """Samples one answer. Ids from `valid` on are padding of the vocabulary and are never chosen."""
+class Largest(Protocol):
+    """Finds the `most` largest logits of a row."""
 
-    def __init__(self, sampling: Sampling, valid: int) -> None:
+    most: int
+
+    def __call__(self, logits: Tensor, penalties: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Of logits less penalties, if there are any, the largest first, of equal ones the smaller id first, what is no
+        number before all; and their ids. Both on the CPU."""
+
+
+class Sampler:
+    """Samples one answer. Ids from `valid` on are padding of the vocabulary and are never chosen. `largest` finds the
+    largest of them faster than torch, where there is such a thing."""
+
+    def __init__(self, sampling: Sampling, valid: int, largest: Largest | None = None) -> None:
         self._sampling = sampling
         self._valid = valid
+        needed = 1 if sampling.temperature <= 0 else sampling.top_k
+        self._largest = largest if largest is not None and 0 < needed <= largest.most else None
         self._noted: list[int] = []
         self._penalties: Tensor | None = None
         seed = secrets.randbelow(_SEEDS) if sampling.seed is None else sampling.seed % _SEEDS
@@ -48,13 +65,18 @@ class Sampler:
 
     def choose(self, logits: Tensor) -> int:
         """The next token for fp32 logits [vocabulary], which are left as they are. Raises `NotFiniteError`."""
-        row = logits[: self._valid]
-        if self._sampling.presence_penalty:
-            row = row - self._penalties_on(row.device)
+        penalties = self._penalties_on(logits.device) if self._sampling.presence_penalty else None
+        if self._largest is not None:
+            values, ids = (found.numpy() for found in self._largest(logits, penalties))
+            values, ids = values.astype(np.float64), ids.astype(np.int64)
+        else:
+            row = logits[: self._valid]
+            values, ids = self._candidates(row if penalties is None else row - penalties)
+        if not np.isfinite(values.max()):  # which no number at all also makes
+            raise NotFiniteError
         if self._sampling.temperature <= 0:
-            return self._greedy(row)
-        values, ids = self._candidates(row)
-        return int(ids[self._draw(values)])
+            return int(ids[0])
+        return int(ids[self._draw(values[: self._sampling.top_k or None])])
 
     def _penalties_on(self, device: torch.device) -> Tensor:
         """What to subtract from every logit: fp32 [valid]. Kept on the device, and only what is new is written."""
@@ -65,35 +87,34 @@ class Sampler:
         self._noted = []
         return self._penalties
 
-    def _greedy(self, row: Tensor) -> int:
-        best, index = torch.stack((row.max().double(), row.argmax().double())).tolist()
-        if not math.isfinite(best):
-            raise NotFiniteError
-        return int(index)
-
-    def _candidates(self, row: Tensor) -> tuple[Tensor, Tensor]:
-        """The k largest logits, fp64 on the CPU and largest first (of equal ones the smaller id first), and their ids.
+    def _candidates(self, row: Tensor) -> tuple[_Numbers, _Ids]:
+        """The k largest logits at least, largest first (of equal ones the smaller id first), and their ids.
 
         Only they and some more for equal ones leave the device, in one step: the temperature, a positive factor, does
         not change which they are.
         """
+        if self._sampling.temperature <= 0:
+            return self._best(row)
         count = self._sampling.top_k or row.shape[0]
-        values, ids = row.topk(min(count + _SPARE, row.shape[0]))
-        values, ids = torch.stack((values.double(), ids.double())).cpu()
-        if not torch.isfinite(values[0]):
-            raise NotFiniteError
-        by_id = ids.argsort()
-        order = by_id[values[by_id].argsort(descending=True, stable=True)][:count]
-        return values[order], ids[order].long()
+        found = row.topk(min(count + _SPARE, row.shape[0]))
+        values, ids = torch.stack((found.values.double(), found.indices.double())).cpu().numpy()
+        order = np.lexsort((ids, -values))
+        return values[order], ids[order].astype(np.int64)
 
-    def _draw(self, values: Tensor) -> int:
+    @staticmethod
+    def _best(row: Tensor) -> tuple[_Numbers, _Ids]:
+        values, ids = torch.stack((row.max().double(), row.argmax().double())).unsqueeze(1).cpu().numpy()
+        return values, ids.astype(np.int64)
+
+    def _draw(self, values: _Numbers) -> int:
         """The rank of the chosen one among logits that come largest first."""
-        chances = (values / self._sampling.temperature).softmax(0)
-        before = chances.cumsum(0) - chances
-        kept = (before < self._sampling.top_p) & (chances >= self._sampling.min_p * chances[0])
-        kept = kept & (chances > 0)
+        chances = np.exp((values - values[0]) / self._sampling.temperature)
+        chances /= chances.sum()
+        so_far = chances.cumsum()
+        kept = (so_far - chances < self._sampling.top_p) & (chances >= self._sampling.min_p * chances[0])
+        kept &= chances > 0
         kept[0] = True
-        chances = torch.where(kept, chances, 0.0)
-        mark = torch.rand((), generator=self._uniform, dtype=torch.float64) * chances.sum()
-        rank = int(torch.searchsorted(chances.cumsum(0), mark, right=True))
-        return min(rank, int(kept.nonzero()[-1]))
+        last = int(kept.nonzero()[0][-1])
+        so_far = np.where(kept, chances, 0.0).cumsum()
+        mark = float(torch.rand((), generator=self._uniform, dtype=torch.float64)) * so_far[-1]
+        return min(int(np.searchsorted(so_far, mark, side="right")), last)

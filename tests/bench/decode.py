@@ -4,7 +4,7 @@
 
 Prints a table last; writes all numbers as JSON to $OUT/decode.json, or to the working folder. Every part stands by
 itself: one that fails is told in the table, and the others go on. GB/s count the bytes that have to be read; the share
-is of what this GPU copied (read plus written) in the same run.
+is of what this GPU read in the same run (torch.sum).
 """
 
 import json
@@ -27,8 +27,10 @@ from app.engine.checkpoint import Checkpoint
 from app.engine.config import TextConfig, text_prefix
 from app.engine.kernels.check import Checked, Shape, attention, delta, linear, plain_linear, small_checks
 from app.engine.kernels.decode import Decoder
-from app.engine.kernels.linear import Tiled, multiply, splits_for, tile, tile_plain
+from app.engine.kernels.linear import Tiled, multiply, tile, tile_plain
 from app.engine.kernels.runtime import CudaKernels, Kernels
+from app.engine.kernels.token import Correction, Given, Kind, multiply_one, parts
+from app.engine.kernels.token_check import token_checks
 from app.engine.model import TextModel, Weights
 from app.engine.quantized import DenseLinear, Linear, QuantizedLinear
 from app.engine.rope import text_positions
@@ -55,7 +57,7 @@ class Bench:
         self.device = device
         self.found: dict[str, Any] = {"device": torch.cuda.get_device_name(device), "torch": torch.__version__}
         self.lines: list[str] = []
-        self.copied = 0.0
+        self.copied = self.read = 1.0
         self.began = time.monotonic()
 
     def part(self, name: str, work: Callable[[], None]) -> None:
@@ -118,8 +120,9 @@ def measure_copy(bench: Bench) -> None:
     bench.copied = 2 * source.nbytes / took / 1e6
     floats = source.view(torch.float32)
     read = milliseconds(lambda: torch.sum(floats, dim=0, out=target.view(torch.float32)[0]), 1)
-    bench.found |= {"copy GB/s": bench.copied, "read GB/s (torch.sum)": source.nbytes / read / 1e6}
-    bench.say(f"copy {bench.copied:.0f} GB/s, torch.sum reads {source.nbytes / read / 1e6:.0f} GB/s")
+    bench.read = source.nbytes / read / 1e6
+    bench.found |= {"copy GB/s": bench.copied, "read GB/s (torch.sum)": bench.read}
+    bench.say(f"copy {bench.copied:.0f} GB/s, torch.sum reads {bench.read:.0f} GB/s")
 
 
 def check_shapes(bench: Bench, kernels: Kernels) -> None:
@@ -131,6 +134,8 @@ def check_shapes(bench: Bench, kernels: Kernels) -> None:
     checks += linear(kernels, generator, Shape(5120, 17_408, 4, 64), 1)
     checks += linear(kernels, generator, Shape(5120, 6144, 8, 64), 3)
     checks.append(plain_linear(kernels, generator, 20_000 // 16 * 16, 5120, 1))
+    own = (Shape(1040, 5120, 4, 64), Shape(5120, 17_408, 4, 64), Shape(5120, 6144, 4, 64), Shape(5120, 6144, 8, 64))
+    checks += token_checks(kernels, generator, own)
     checks += delta(kernels, generator, 16, 48)
     checks += [attention(kernels, generator, 4, 6, length) for length in (63, 64, 2111, 2112, 9000, 40_000)]
     bench.verdict(checks)
@@ -212,36 +217,63 @@ def _distance(out: Tensor, reference: Tensor) -> float:
 
 
 def measure_matrix(bench: Bench, kernels: Kernels, row: tuple[str, int, int, int, int, int]) -> None:
-    """One of the model's matrices, several copies in turn so that none is left in the L2 cache."""
+    """One of the model's matrices, several copies in turn so that none is left in the L2 cache: one token with all that
+    makes its input, and, as a linear alone, eight tokens."""
     name, out, into, bits, _, count = row
-    gated = name == "gate+up"
-    tiled = _matrix(bench.device, row, paired=gated)
+    tiled = _matrix(bench.device, row, paired=name == "gate+up")
     copies = [tiled]
     while sum(c.units.nbytes for c in copies) < 3 * 10**8:
-        copies.append(replace(tiled, units=tiled.units.clone(), scales=tiled.scales.clone()))
-    splits = splits_for(out // 16, kernels.gpu) if out == 5120 else 1
-    took = {}
-    for tokens in (1, 4, 8):
-        x = torch.randn(tokens, into, device=bench.device).bfloat16()
-        t = x if bits == 16 else torch.randn(tokens, tiled.a.shape[0], device=bench.device).bfloat16()
-        shape = (tokens, out // 2) if gated else (splits, tokens, out)
-        y = torch.empty(shape, device=bench.device, dtype=torch.bfloat16 if gated else torch.float32)
+        copies.append(replace(tiled, units=tiled.units.clone(), scales=tiled.scales.clone(), a=tiled.a.clone()))
+    one = milliseconds(_one_token(bench, kernels, row, copies), 2 * len(copies))
+    size = tiled.units.nbytes + tiled.scales.nbytes + tiled.a.nbytes
+    speed = size / one / 1e6
+    bench.found[name] = {"ms": one, "bytes": size, "GB/s": speed, "a token": count}
+    line = f"{name:18}{size / 1e6:8.1f} MB {one * 1e3:8.1f} µs {speed:6.0f} GB/s {speed / bench.read:5.0%} of reading"
+    if not tiled.paired:
+        x = torch.randn(8, into, device=bench.device).bfloat16()
         ranks = into if bits == 16 else tiled.a.shape[0]
+        t = x if bits == 16 else torch.randn(8, ranks, device=bench.device).bfloat16()
+        y = torch.empty(1, 8, out, device=bench.device)
 
-        def work(x: Tensor = x, t: Tensor = t, y: Tensor = y, tokens: int = tokens, ranks: int = ranks) -> None:
-            for _ in range(2):
-                for copy in copies:
-                    multiply(kernels, copy, x, t, y, tokens=tokens, splits=splits, ranks=ranks)
+        def eight() -> None:
+            for copy in (*copies, *copies):
+                multiply(kernels, copy, x, t, y, tokens=8, splits=1, ranks=ranks)
 
-        took[tokens] = milliseconds(work, 2 * len(copies))
-    size = tiled.units.nbytes + tiled.scales.nbytes
-    speed = size / took[1] / 1e6
-    key = f"{name}, ring {kernels.gpu.ring}"
-    bench.found[key] = {"ms by tokens": took, "bytes": size, "GB/s": speed, "a token": count}
-    bench.say(
-        f"{name:18}{size / 1e6:8.1f} MB {took[1] * 1e3:8.1f} µs {speed:6.0f} GB/s {speed / bench.copied:5.0%}   "
-        f"4 tokens {took[4] * 1e3:.1f}, 8 tokens {took[8] * 1e3:.1f} µs; × {count} = {took[1] * count:.2f} ms"
-    )
+        took = milliseconds(eight, 2 * len(copies))
+        bench.found[name]["ms of eight"] = took
+        line += f"; 8 tokens {took * 1e3:.1f} µs"
+    bench.say(f"{line}; × {count} = {one * count:.2f} ms")
+
+
+def _one_token(
+    bench: Bench, kernels: Kernels, row: tuple[str, int, int, int, int, int], copies: list[Tiled]
+) -> Callable[[], None]:
+    """What makes two launches for each of the copies."""
+    name, out, into, bits, _, _ = row
+    x, device = torch.randn(3 * into, device=bench.device), bench.device
+    if bits == 16:
+        half, logits = x[:into].bfloat16(), torch.empty(out, device=device)
+
+        def head() -> None:
+            for copy in (*copies, *copies):
+                multiply(kernels, copy, half, half, logits, tokens=1, splits=1, ranks=into)
+
+        return head
+    kinds: dict[str, Kind] = {"out": "gated", "o": "ordered", "down": "ready"}
+    kind, weight = kinds.get(name, "normed"), torch.ones(into, device=device)
+    given = {
+        "normed": Given("normed", x, x[into:], weight, 1e-6, torch.empty_like(weight), parts(kernels.gpu)),
+        "gated": Given("gated", x, x.bfloat16(), weight, 1e-6, torch.zeros(3, 128, device=device).bfloat16(), 128),
+    }.get(kind, Given(kind, x.bfloat16()))
+    split = kind != "normed"
+    y = torch.empty(parts(kernels.gpu) * out, device=device, dtype=torch.float32 if split else torch.bfloat16)
+    correction = Correction(copies[0].a.shape[0], device)
+
+    def work() -> None:
+        for turn, copy in enumerate((*copies, *copies)):
+            multiply_one(kernels, copy, given, correction, y, turn=turn)
+
+    return work
 
 
 def _matrix(device: torch.device, row: tuple[str, int, int, int, int, int], *, paired: bool) -> Tiled:
@@ -277,7 +309,7 @@ def measure_token(bench: Bench, kernels: Kernels) -> None:
         spans = [_token(model, decoder, state, depth) for _ in range(12)]
         took = statistics.median(spans[2:])
         size = decoder.nbytes_a_token + depth * 65_536
-        floor = size / bench.copied / 1e6
+        floor = size / bench.read / 1e6
         bench.found[f"27B at {depth}"] = {"ms": took, "spans": spans, "bytes": size, "floor ms": floor}
         bench.say(
             f"27B, {depth} tokens deep: {took:.2f} ms = {1000 / took:.1f} tok/s; floor {floor:.2f} ms "
@@ -329,14 +361,6 @@ def _prefill(bench: Bench, model: TextModel, state: TensorState) -> None:
     bench.say(f"prefill of 2,048 tokens, as it stands: {2048 / (time.perf_counter() - began):.0f} tok/s")
 
 
-def try_rings(bench: Bench) -> None:
-    """Other depths of the ring of copies, on the matrix that a token spends most of its time with."""
-    for ring in (4, 8, 10):
-        kernels = CudaKernels(bench.device, group=6, cache=None, ring=ring)
-        bench.say(f"with {ring - 1} units in flight for each warp:")
-        measure_matrix(bench, kernels, MATRICES[4])
-
-
 def main() -> int:
     """All parts in turn."""
     if not torch.cuda.is_available():
@@ -349,7 +373,9 @@ def main() -> int:
     began = time.monotonic()
     kernels = CudaKernels(device, group=6, cache=None)
     bench.say(f"NVRTC: all kernels in {time.monotonic() - began:.1f} s; {kernels.gpu}")
+    seed = torch.Generator(device).manual_seed(time.time_ns() % 2**31)
     bench.part("small checks", lambda: bench.verdict(list(small_checks(kernels, device, 6))))
+    bench.part("small checks of one token", lambda: bench.verdict(list(token_checks(kernels, seed))))
     if "--checks" in sys.argv:
         return 0
     bench.part("the model's shapes", lambda: check_shapes(bench, kernels))
@@ -361,8 +387,6 @@ def main() -> int:
     for row in MATRICES:
         bench.part(row[0], lambda row=row: measure_matrix(bench, kernels, row))  # type: ignore[misc]
         torch.cuda.empty_cache()
-    bench.part("rings", lambda: try_rings(bench))
-    torch.cuda.empty_cache()
     bench.part("27B", lambda: measure_token(bench, kernels))
     bench.found["seconds"] = round(time.monotonic() - bench.began, 1)
     bench.write()

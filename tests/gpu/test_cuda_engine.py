@@ -10,6 +10,7 @@ from app.engine.kernels.check import error
 from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import KernelError
 from app.engine.load import LoadedModel, ParleyModel, open_model
+from app.engine.model import DeltaNet
 from app.engine.quantized import DenseLinear
 from app.engine.rope import text_positions
 from app.paths import demo_model_dir

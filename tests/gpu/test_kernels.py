@@ -9,6 +9,7 @@ import torch
 from app.engine.kernels.check import Shape, attention, delta, error, linear, plain_linear, self_check, small_checks
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.runtime import CudaKernels
+from app.engine.kernels.token_check import token_checks
 from app.engine.model import TextModel
 from app.engine.rope import text_positions
 from tests.bench.synthetic import BIG, SMALL, Size, SyntheticWeights
@@ -47,6 +48,13 @@ def test_other_numbers_of_query_heads(cache: Path) -> None:
 )
 def test_the_models_linears(kernels: CudaKernels, out: int, into: int, bits: int, tokens: int) -> None:
     assert [c for c in linear(kernels, generator(), Shape(out, into, bits, 64), tokens) if not c.right] == []
+
+
+@pytest.mark.parametrize(
+    ("out", "into", "bits"), [(1040, 5120, 4), (7168, 5120, 8), (5120, 6144, 4), (5120, 6144, 8), (5120, 17_408, 4)]
+)
+def test_the_models_linears_of_one_token(kernels: CudaKernels, out: int, into: int, bits: int) -> None:
+    assert [c for c in token_checks(kernels, generator(), (Shape(out, into, bits, 64),)) if not c.right] == []
 
 
 def test_the_head(kernels: CudaKernels) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.engine.attention import attend
 from app.engine.kernels.check import Shape, error
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.prefill import Prefill
 from app.engine.kernels.prefill_check import delta, dense, prefill_checks
 from app.engine.kernels.runtime import CudaKernels
-from app.engine.model import TextModel, attend
+from app.engine.model import TextModel
 from app.engine.rope import text_positions
 from tests.bench.synthetic import BIG, SMALL, Size, SyntheticWeights
 

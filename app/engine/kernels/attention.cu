@@ -7,56 +7,31 @@
 //   gather   the shares joined in fixed order, times the gate
 //
 // Bytes (the floor): every key and value once, 2 · 2 · kv heads · 256 bytes a token of context.
-// A block reads keys once for its GROUP query heads, which are the rows of tensor-core products: at most 8 of them.
-#include "device.cuh"
+// A block reads keys once for its GROUP query heads, which are the rows of tensor-core products. Keys and values in bytes
+// have kernels of their own (`attention8.cu`); `gather` is for both.
+#include "attention.cuh"
 
-#ifndef GROUP
-#define GROUP 6
-#endif
-#define WIDTH 256
 #define KEYS 16  // at once in a warp
-#define WARPS 8
-#define SUM_STRIDE (WIDTH + 8)  // floats of a head's sum in shared memory; no two lanes write to one bank
 
-// cursor: how many tokens are in the cache, and the position at which the next stands.
-struct Share {
-    int keys, used;
-    __device__ Share(int length, int splits) {
-        keys = max(64, ((length + splits - 1) / splits + 31) / 32 * 32);
-        used = (length + keys - 1) / keys;
-    }
-};
-
-// grid heads + kv heads, 256 threads. mixed bf16: for each head [query 256 | gate 256], then keys, then values.
+// grid heads + kv heads, 256 threads. cursor: how many tokens are in the cache, and the position at which the next
+// stands. mixed bf16: for each head [query 256 | gate 256], then keys, then values.
 extern "C" __global__ void __launch_bounds__(256) rotate(
     const u16* mixed, const float* __restrict__ q_weight, const float* __restrict__ k_weight, float eps,
     const float* __restrict__ frequencies, int rotary, const int* cursor, u16* q, u16* keys, u16* values, int heads,
     int capacity) {
     let_next_start();
     wait_for_previous();
-    __shared__ float spare[32], normed[WIDTH];
     const int head = blockIdx.x, kv_heads = gridDim.x - heads, channel = threadIdx.x;
     const bool is_query = head < heads;
-    const int at = is_query ? head * 2 * WIDTH : heads * 2 * WIDTH + (head - heads) * WIDTH;
-    const float given = bf16_to_float(mixed[at + channel]);
-    const float square = block_sum(given * given, spare);
-    const float scale = 1.0f / sqrtf(square / WIDTH + eps);
-    const float mine = given * scale * (is_query ? q_weight : k_weight)[channel];
-    normed[channel] = mine;
-    __syncthreads();
-    float turned = mine;
-    if (channel < rotary) {
-        const int half = rotary / 2, pair = channel % half;
-        const float angle = static_cast<float>(cursor[1]) * frequencies[pair];
-        turned = channel < half ? mine * cosf(angle) - normed[channel + half] * sinf(angle)
-                                : mine * cosf(angle) + normed[channel - half] * sinf(angle);
-    }
+    const int at = is_query ? head * 2 * HEAD : heads * 2 * HEAD + (head - heads) * HEAD;
+    const float weight = (is_query ? q_weight : k_weight)[channel];
+    const float turned = turned_channel(bf16_to_float(mixed[at + channel]), weight, eps, frequencies, rotary, cursor[1]);
     if (is_query) {
-        q[head * WIDTH + channel] = to_bf16(turned);
+        q[head * HEAD + channel] = to_bf16(turned);
     } else {
-        const long long place = (static_cast<long long>(head - heads) * capacity + cursor[0]) * WIDTH + channel;
+        const long long place = (static_cast<long long>(head - heads) * capacity + cursor[0]) * HEAD + channel;
         keys[place] = to_bf16(turned);
-        values[place] = mixed[at + kv_heads * WIDTH + channel];
+        values[place] = mixed[at + kv_heads * HEAD + channel];
     }
 }
 
@@ -64,19 +39,11 @@ extern "C" __global__ void __launch_bounds__(256) rotate(
 __device__ inline u32 both_low(u32 a, u32 b) { return (a & 0xffffu) | (b << 16); }
 __device__ inline u32 both_high(u32 a, u32 b) { return (a >> 16) | (b & 0xffff0000u); }
 
-// sum[8 × 8] += A[8 × 16] · B[16 × 8]: the upper half of `multiply_tiles`, the lower rows being zero.
-__device__ inline void multiply_half(float (&sum)[2], u32 a0, u32 a2, u32 b0, u32 b1) {
-    float all[4] = {sum[0], sum[1], 0.0f, 0.0f};
-    multiply_tiles(all, a0, 0u, a2, 0u, b0, b1);
-    sum[0] = all[0];
-    sum[1] = all[1];
-}
-
 // grid (splits, kv heads), 256 threads. shares [splits][heads][256] fp32: Σ 2^(s − peak) v; peaks [splits][heads][2]:
 // the peak and Σ 2^(s − peak), for scores s = q·k / √256 · log₂e.
 // A warp takes 16 keys at a time. Lane 4g + t holds, of head g: the queries' channels 32p + 8t …+7 (piece p), the scores
 // of keys 2t, 2t + 1 and 2t + 8, 2t + 9, and of the sum channels 64b + 8n + e for n = 2t, 2t + 1.
-extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
+extern "C" __global__ void __launch_bounds__(SHARERS * 32, 1) attend(
     const u16* q, const u16* keys, const u16* values, const int* cursor, float* shares, float* peaks, int capacity) {
     SHARED_POOL(pool);
     let_next_start();
@@ -99,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
 #pragma unroll
     for (int i = 0; i < 32; ++i) total[i][0] = total[i][1] = 0.0f;
 
-    for (int base = begin + warp * KEYS; base < end; base += WARPS * KEYS) {
+    for (int base = begin + warp * KEYS; base < end; base += SHARERS * KEYS) {
         float score[2][2] = {};
 #pragma unroll
         for (int side = 0; side < 2; ++side) {
@@ -117,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             float& mine = score[i / 2][i % 2];
-            mine = base + i / 2 * 8 + 2 * t + i % 2 < end ? mine * (0.0625f * 1.4426950408889634f) : MINUS_INFINITY;
+            mine = base + i / 2 * 8 + 2 * t + i % 2 < end ? mine * SCORE_UNIT : MINUS_INFINITY;
             highest = fmaxf(highest, mine);
         }
         highest = fmaxf(highest, from_lane_xor(highest, 1));
@@ -150,43 +117,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32, 1) attend(
             multiply_half(total[b * 8 + 7], first, second, both_high(v[0].w, v[1].w), both_high(v[2].w, v[3].w));
         }
     }
-    weight += from_lane_xor(weight, 1);
-    weight += from_lane_xor(weight, 2);
-
-    // The warps' sums are joined in fixed order. In shared memory a head's channel 64b + 8n + e lies at 64b + 8e + n.
-    __shared__ float warp_peaks[WARPS][8], warp_weights[WARPS][8];
-    float* of_warps = reinterpret_cast<float*>(pool);
-    if (g < GROUP) {
-        float* to = of_warps + (warp * GROUP + g) * SUM_STRIDE + 2 * t;
-#pragma unroll
-        for (int i = 0; i < 32; ++i) {
-            to[i * 8] = total[i][0];
-            to[i * 8 + 1] = total[i][1];
-        }
-        if (t == 0) {
-            warp_peaks[warp][g] = peak;
-            warp_weights[warp][g] = weight;
-        }
-    }
-    __syncthreads();
-    const int channel = threadIdx.x, heads = gridDim.y * GROUP;
-    const int at = channel / 64 * 64 + channel % 8 * 8 + channel / 8 % 8;
-#pragma unroll
-    for (int h = 0; h < GROUP; ++h) {
-        float highest = warp_peaks[0][h], sum = 0.0f, weights = 0.0f;
-        for (int w = 1; w < WARPS; ++w) highest = fmaxf(highest, warp_peaks[w][h]);
-        for (int w = 0; w < WARPS; ++w) {
-            const float shrink = exp2f(warp_peaks[w][h] - highest);
-            sum += shrink * of_warps[(w * GROUP + h) * SUM_STRIDE + at];
-            weights += shrink * warp_weights[w][h];
-        }
-        const long long place = static_cast<long long>(blockIdx.x) * heads + blockIdx.y * GROUP + h;
-        shares[place * WIDTH + channel] = sum;
-        if (channel == 0) {
-            peaks[place * 2] = highest;
-            peaks[place * 2 + 1] = weights;
-        }
-    }
+    join_warps(reinterpret_cast<float*>(pool), total, peak, weight, shares, peaks);
 }
 
 // grid heads, 256 threads: y [heads][256] bf16.
@@ -201,9 +132,9 @@ extern "C" __global__ void __launch_bounds__(256) gather(
     for (int split = 0; split < share.used; ++split) {
         const int place = split * heads + head;
         const float shrink = exp2f(peaks[place * 2] - highest);
-        sum += shrink * shares[place * WIDTH + channel];
+        sum += shrink * shares[place * HEAD + channel];
         weights += shrink * peaks[place * 2 + 1];
     }
-    const float gate = bf16_to_float(mixed[head * 2 * WIDTH + WIDTH + channel]);
-    y[head * WIDTH + channel] = to_bf16(sum / weights * sigmoid(gate));
+    const float gate = bf16_to_float(mixed[head * 2 * HEAD + HEAD + channel]);
+    y[head * HEAD + channel] = to_bf16(sum / weights * sigmoid(gate));
 }

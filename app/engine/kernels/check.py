@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from app.engine.byte_rows import to_bytes
 from app.engine.kernels.decode import attention_bytes
 from app.engine.kernels.linear import (
     THREADS,
@@ -83,11 +84,12 @@ def small_checks(kernels: Kernels, device: torch.device, group: int) -> Iterator
     yield from delta(kernels, generator, 2, 6)
     for length in (0, 1, 70, 333):
         yield attention(kernels, generator, 2, group, length)
+        yield from attention_in_bytes(kernels, generator, 2, group, length)
     yield from preparation(kernels, generator, 512, 40)
 
 
 def linear(kernels: Kernels, generator: torch.Generator, shape: Shape, tokens: int) -> Iterator[Checked]:
-    """Two quantized linears of one input in different orders, and a pair: all ways in which they are multiplied."""
+    """Two quantized linears of one input in different orders, multiplied by few tokens and by many."""
     out, into, bits, rank = shape.out, shape.into, shape.bits, shape.rank
     name = f"{bits} bits, {out} × {into}, rank {rank}, {tokens} tokens"
     parts = [(random_weight(generator, out, into, bits), random_eora(generator, out, into, rank)) for _ in range(2)]
@@ -110,24 +112,6 @@ def linear(kernels: Kernels, generator: torch.Generator, shape: Shape, tokens: i
         [wide.double() @ w.T + _exact_correction(wide, e, out) for w, (_, e) in zip(dense, parts, strict=True)], 1
     )
     yield Checked(f"{name}, expanded", error(module(wide), exact), 2 * BF16)
-    yield _pair(kernels, generator, parts, x, name)
-
-
-def _pair(
-    kernels: Kernels, generator: torch.Generator, parts: list[tuple[PackedWeight, Eora | None]], x: Tensor, name: str
-) -> Checked:
-    """silu(gate) · up of two linears with the same order of inputs."""
-    (first, one), (second, other) = parts
-    second = PackedWeight(second.codes, second.zeros, second.scales, first.group_of, second.bits)
-    tiled = tile([(first, one), (second, other)], paired=True)
-    t, out = (x.float() @ tiled.a.T.float()).bfloat16(), first.out_features
-    y = _poison(generator, x.shape[0], first.out_features).bfloat16()
-    multiply(kernels, tiled, x[:, tiled.orders[0].long()], t, y, tokens=x.shape[0], splits=1)
-    gate, up = (
-        x.double() @ dense_weight(packed).T + _corrected(t, index, eora, out)
-        for index, (packed, eora) in enumerate(((first, one), (second, other)))
-    )
-    return Checked(f"{name}, gated", error(y, fn.silu(gate) * up), BF16)
 
 
 def plain_linear(kernels: Kernels, generator: torch.Generator, out: int, into: int, tokens: int) -> Checked:
@@ -163,50 +147,85 @@ def delta(kernels: Kernels, generator: torch.Generator, key_heads: int, heads: i
 
 def attention(kernels: Kernels, generator: torch.Generator, kv_heads: int, group: int, length: int) -> Checked:
     """One token's attention after `length` others, with its norms, turns, gate and place in the cache."""
-    heads, capacity, device = kv_heads * group, length + 5, generator.device
+    rows = [_normal(generator, kv_heads, length + 5, 256).bfloat16() for _ in range(2)]
+    for plane in rows:
+        plane[:, length:] = math.nan
+    old = [plane[:, :length].double() for plane in rows]
+    y, expected, _ = _attended(kernels, generator, (kv_heads, group), rows, old, names=("rotate", "attend"))
+    return Checked(f"attention over {length + 1} tokens", error(y, expected), 3 * BF16)
+
+
+def attention_in_bytes(
+    kernels: Kernels, generator: torch.Generator, kv_heads: int, group: int, length: int
+) -> Iterator[Checked]:
+    """The same over keys and values in bytes, large channels among them, and how the token's own are rounded."""
+    kept = [to_bytes(_normal(generator, kv_heads, length + 5, 256) * _normal(generator, 256).exp2()) for _ in range(2)]
+    for rows in kept:
+        rows.codes[:, length:] = 99
+        rows.scales[:, length:] = math.nan
+    planes = [*(rows.codes for rows in kept), *(rows.scales for rows in kept)]
+    old = [rows.piece(0, length).wide(torch.float64) for rows in kept]
+    y, expected, new = _attended(kernels, generator, (kv_heads, group), planes, old, names=("rotate_8", "attend_8"))
+    name = f"attention in bytes over {length + 1} tokens"
+    yield Checked(name, error(y, expected), 3 * BF16)
+    for rows, exact, before in zip(kept, new, old, strict=True):
+        mine, untouched = rows.piece(length, length + 1).wide(torch.float64)[:, 0], rows.piece(0, length)
+        yield Checked(f"{name}: its own row", error(mine, to_bytes(exact).wide(torch.float64)), BF16)
+        yield Checked(f"{name}: the others", float((untouched.wide(torch.float64) - before).abs().sum()), 0.0)
+
+
+def _attended(
+    kernels: Kernels,
+    generator: torch.Generator,
+    counts: tuple[int, int],
+    planes: list[Tensor],
+    old: list[Tensor],
+    *,
+    names: tuple[str, str],
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """What the kernels of these names and `gather` make of a token behind `old` keys and values, which lie in `planes`;
+    what they should; and the token's own key and value."""
+    (kv_heads, group), length, capacity, device = counts, old[0].shape[1], planes[0].shape[1], generator.device
+    heads = kv_heads * group
     mixed = _normal(generator, (2 * heads + 2 * kv_heads) * 256).bfloat16()
-    keys, values = (_normal(generator, kv_heads, capacity, 256).bfloat16() for _ in range(2))
     q_weight, k_weight = (1 + 0.3 * _normal(generator, 256) for _ in range(2))
     frequencies = 1e7 ** -(torch.arange(32, device=device) / 32)
     cursor = torch.tensor([length, length + 17], dtype=torch.int32, device=device)
     q, y = _poison(generator, heads, 256).bfloat16(), _poison(generator, heads, 256).bfloat16()
     splits = max(1, kernels.gpu.multiprocessors // kv_heads)
     shares, peaks = _poison(generator, splits, heads, 256), _poison(generator, splits, heads, 2)
-    kernels["rotate"](
+    kernels[names[0]](
         (heads + kv_heads, 1), 256, 0,
-        mixed, q_weight, k_weight, 1e-6, frequencies, 64, cursor, q, keys, values, heads, capacity,
+        mixed, q_weight, k_weight, 1e-6, frequencies, 64, cursor, q, *planes, heads, capacity,
     )  # fmt: skip
-    kernels["attend"]((splits, kv_heads), 256, attention_bytes(group), q, keys, values, cursor, shares, peaks, capacity)
+    kernels[names[1]]((splits, kv_heads), 256, attention_bytes(group), q, *planes, cursor, shares, peaks, capacity)
     kernels["gather"]((heads, 1), 256, 0, shares, peaks, mixed, cursor, y, splits)
 
     query, gate = mixed[: 512 * heads].double().view(heads, 2, 256).unbind(1)
     new_k, new_v = mixed[512 * heads :].double().view(2, kv_heads, 256)
     angles = (length + 17) * frequencies.double()
     query, new_k = (_turned(z, w, angles) for z, w in ((query, q_weight), (new_k, k_weight)))
-    k = torch.cat((keys[:, :length].double(), new_k.unsqueeze(1)), dim=1).repeat_interleave(group, 0)
-    v = torch.cat((values[:, :length].double(), new_v.unsqueeze(1)), dim=1).repeat_interleave(group, 0)
+    own = [to_bytes(z).wide(torch.float64) if len(planes) > 2 else z for z in (new_k, new_v)]
+    whole = [torch.cat((before, z.unsqueeze(1)), dim=1) for before, z in zip(old, own, strict=True)]
+    k, v = (each.repeat_interleave(group, 0) for each in whole)
     chances = (torch.einsum("hd,hnd->hn", query, k) / 16).softmax(1)
     expected = torch.einsum("hn,hnd->hd", chances, v) * gate.sigmoid()
-    return Checked(f"attention over {length + 1} tokens", error(y, expected), 3 * BF16)
+    return y, expected, [new_k, new_v]
 
 
 def preparation(kernels: Kernels, generator: torch.Generator, inputs: int, ranks: int) -> Iterator[Checked]:
-    """The three ways to make x, its two orders and t, for two tokens."""
+    """The two ways to make x, its two orders and t, for two tokens."""
     device, tokens, copies = generator.device, 2, 2
     orders = torch.stack([torch.randperm(inputs, generator=generator, device=device) for _ in range(copies)]).int()
     a = (_normal(generator, ranks, inputs) / math.sqrt(inputs)).bfloat16()
     grid = (prepare_blocks(kernels.gpu, ranks), tokens)
     before, partials = _normal(generator, tokens, inputs), _normal(generator, 3, tokens, inputs)
-    weight, head_weight = 1 + _normal(generator, inputs) * 0.2, 1 + _normal(generator, 128) * 0.2
-    z, window = _normal(generator, tokens, inputs).bfloat16(), _normal(generator, 3, 64).bfloat16()
-    moved = torch.cat((window[1:], z[:1, :64]))
+    weight, z = 1 + _normal(generator, inputs) * 0.2, _normal(generator, tokens, inputs).bfloat16()
     summed = before.double() + partials.double().sum(0)
     normed = fn.rms_norm(summed, (inputs,), weight.double(), 1e-6)
-    heads = fn.rms_norm(before.double().view(tokens, -1, 128), (128,), head_weight.double(), 1e-6).flatten(1)
     after = _poison(generator, tokens, inputs)
     ways: tuple[tuple[str, int, tuple[Tensor | int | float, ...], Tensor], ...] = (
         ("prepare_norm", 6, (before, partials, 3, after, weight, 1e-6), normed),
-        ("prepare_gated", 2, (before, z, inputs, head_weight, 1e-6, window, z, 64), heads * fn.silu(z.double())),
         ("prepare_plain", 2, (z,), z.double()),
     )
     for name, width, given, expected in ways:
@@ -217,7 +236,6 @@ def preparation(kernels: Kernels, generator: torch.Generator, inputs: int, ranks
         yield Checked(f"{name}: x", error(x, wanted), BF16)
         yield Checked(f"{name}: t", max(error(exact, expected @ a.double().T), error(t, exact.double())), BF16)
     yield Checked("the residual stream", error(after, summed), FP32)
-    yield Checked("the convolution's window", error(window, moved.double()), 0.0)
 
 
 def random_weight(generator: torch.Generator, out: int, into: int, bits: int) -> PackedWeight:

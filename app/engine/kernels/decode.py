@@ -2,8 +2,9 @@
 CUDA graph and replayed for every token.
 
 Knows: the architecture of one token, the order of launches, their buffers. Does not know: files, sampling, prompts.
-How many tokens there are is read from the device, so that one graph serves every length. Per layer: norm, one stream of
-all input weights, the mixer, its output weights; norm, gate and up, down. Residual stream, states and sums are fp32.
+How many tokens there are is read from the device, so that one graph serves every length. Per layer: one stream of all
+input weights, the mixer, its output weights, gate and up, down; each stream makes its own input (`token`). The residual
+stream, states and sums are fp32.
 """
 
 from collections.abc import Callable
@@ -21,18 +22,17 @@ from app.engine.kernels.linear import (
     UnsuitableError,
     multiply,
     prepare_blocks,
-    splits_for,
     tile,
     tile_plain,
 )
 from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import Kernels
+from app.engine.kernels.token import Correction, Given, multiply_one, parts, token_bytes
 from app.engine.model import Attention, DeltaNet, Layer, Norm, TextModel
 from app.engine.quantized import DenseLinear, Eora, Linear, PackedWeight, QuantizedLinear
 
 Step = Callable[[], None]
 
-_MOST_SPLITS = 4
 _MOST_SHARING = 8
 
 
@@ -126,6 +126,11 @@ class Decoder:
         if model.head is not None:
             model.head = TiledLinear(kernels, self._head)
         self._layers = [PackedLayer(kernels, layer) for layer in model.layers] if packed is None else packed
+        for one in self._layers:
+            for matrix in (one.into, one.gate_up):
+                token_bytes(kernels.gpu, matrix, "normed", 1)
+            token_bytes(kernels.gpu, one.out, "gated", parts(kernels.gpu))
+            token_bytes(kernels.gpu, one.down, "ready", parts(kernels.gpu))
         self._buffers()
         self._state: TensorState | None = None
         self._steps: list[Step] = []
@@ -140,10 +145,9 @@ class Decoder:
 
         self._splits = max(1, gpu.multiprocessors // config.kv_heads)
         self._hidden = [numbers(config.hidden_size, torch.float32) for _ in range(2)]
-        self._partial = numbers(_MOST_SPLITS * config.hidden_size, torch.float32)
-        self._x = numbers(max(matrix.orders.numel() for matrix in matrices))
-        ranks = max(1, *(matrix.a.shape[0] for matrix in matrices))
-        self._t, self._t_exact = numbers(ranks), numbers(ranks, torch.float32)
+        self._partial = numbers(parts(gpu) * config.hidden_size, torch.float32)
+        self._correction = Correction(max(matrix.a.shape[0] for matrix in matrices), device)
+        self._x = numbers(config.hidden_size)
         self._mixed = numbers(max(layer.into.outputs for layer in self._layers))
         self._read = numbers(config.linear_value_heads * config.linear_value_dim, torch.float32)
         self._q = numbers(config.heads * config.head_dim)
@@ -163,6 +167,7 @@ class Decoder:
         first = state is not self._state
         if first:  # not known before all of it went well
             self._graph, self._state, self._steps = None, None, self._listed(state)
+            self._correction.reset()
         self._hidden[0].copy_(embedding)
         on_gpu = self._model.device.type == "cuda"
         cursor = torch.tensor([state.length, position], dtype=torch.int32, pin_memory=on_gpu)
@@ -200,83 +205,72 @@ class Decoder:
     def _listed(self, state: TensorState) -> list[Step]:
         """The launches of one token, in order."""
         steps: list[Step] = []
-        now, splits = 0, 0
-        for layer, packed in zip(self._model.layers, self._layers, strict=True):
-            steps.append(self._norm(layer.before, packed.into, now, splits))
+        (hidden, other), counts = self._hidden, parts(self._kernels.gpu)
+        for index, (layer, packed) in enumerate(zip(self._model.layers, self._layers, strict=True)):
+            given = self._normed(layer.before, hidden, other, counts if index else 0)
+            steps.append(self._product(packed.into, given, self._mixed, 0))
             if isinstance(layer.mixer, DeltaNet):
                 steps += self._delta(layer.mixer, packed, state)
             else:
                 steps += self._attention(layer.mixer, packed, state)
-            splits = splits_for(packed.out.units.shape[0], self._kernels.gpu)
-            steps.append(self._product(packed.out, self._partial, splits))
-            steps.append(self._norm(layer.after, packed.gate_up, 1 - now, splits))
-            steps.append(self._product(packed.gate_up, self._gated))
-            steps.append(self._plain(self._gated, packed.down))
-            splits = splits_for(packed.down.units.shape[0], self._kernels.gpu)
-            steps.append(self._product(packed.down, self._partial, splits))
-        steps.append(self._norm(self._model.norm, self._head, now, splits))
-        head = partial(multiply, self._kernels, self._head, self._x, self._x, self._logits)
-        steps.append(partial(head, tokens=1, splits=1, ranks=self._head.inputs))
+            given = self._normed(layer.after, other, hidden, counts)
+            steps.append(self._product(packed.gate_up, given, self._gated, 2))
+            steps.append(self._product(packed.down, Given("ready", self._gated), self._partial, 3))
+        norm, head = self._model.norm, self._head
+        steps += [
+            partial(
+                self._kernels["prepare_norm"], (prepare_blocks(self._kernels.gpu, 0), 1), THREADS, 6 * head.inputs,
+                hidden, self._partial, counts, other, norm.weight, norm.eps,
+                self._x, head.orders, head.a, self._x, self._correction.t, head.inputs, 1, 0,
+            ),
+            partial(
+                multiply, self._kernels, head, self._x, self._x, self._logits, tokens=1, splits=1, ranks=head.inputs
+            ),
+        ]  # fmt: skip
         return steps
 
-    def _product(self, tiled: Tiled, y: Tensor, splits: int = 1) -> Step:
-        return partial(multiply, self._kernels, tiled, self._x, self._t, y, tokens=1, splits=splits)
+    def _product(self, tiled: Tiled, given: Given, y: Tensor, turn: int) -> Step:
+        """`turn` counts a layer's four products, so that two that follow each other never have the same counter."""
+        return partial(multiply_one, self._kernels, tiled, given, self._correction, y, turn=turn)
 
-    def _norm(self, norm: Norm, following: Tiled, now: int, splits: int) -> Step:
-        """h = before + partials; x of what follows. The residual stream goes from one buffer to the other."""
-        blocks, tail = self._following(following)
-        return partial(
-            self._kernels["prepare_norm"], (blocks, 1), THREADS, 6 * following.inputs,
-            self._hidden[now], self._partial, splits, self._hidden[1 - now], norm.weight, norm.eps, *tail,
-        )  # fmt: skip
-
-    def _plain(self, x: Tensor, following: Tiled) -> Step:
-        blocks, tail = self._following(following)
-        return partial(self._kernels["prepare_plain"], (blocks, 1), THREADS, 2 * following.inputs, x, *tail)
-
-    def _following(self, tiled: Tiled) -> tuple[int, tuple[Tensor | int, ...]]:
-        copies, ranks = tiled.orders.shape[0], tiled.a.shape[0]
-        tail = (self._x, tiled.orders, tiled.a, self._t, self._t_exact, tiled.inputs, copies, ranks)
-        return prepare_blocks(self._kernels.gpu, ranks), tail
+    def _normed(self, norm: Norm, before: Tensor, after: Tensor, count: int) -> Given:
+        """h = before + partials; the residual stream goes from one buffer to the other."""
+        return Given("normed", before, self._partial, norm.weight, norm.eps, after, count)
 
     def _delta(self, mixer: DeltaNet, packed: PackedLayer, state: TensorState) -> list[Step]:
         config = self._model.config
         heads, channels = config.linear_value_heads, config.conv_channels
         window, recurrent = state.conv[mixer.slot], state.recurrent[mixer.slot]
-        gates = self._t_exact[packed.into.a.shape[0] - 2 * heads :]
-        blocks, tail = self._following(packed.out)
+        ranks = packed.into.a.shape[0]
+        gates = self._correction.t[ranks - 2 * heads :]
+        read = Given("gated", self._read, self._mixed, mixer.norm, config.norm_eps, window, channels)
         return [
-            self._product(packed.into, self._mixed),
             partial(
                 self._kernels["delta_step"], (4, heads), 256, 0,
                 self._mixed, window, mixer.conv, gates, gates[heads:], mixer.decay, mixer.dt_bias,
                 recurrent, self._read, config.linear_key_heads,
             ),
-            partial(
-                self._kernels["prepare_gated"], (blocks, 1), THREADS, 2 * packed.out.inputs,
-                self._read, self._mixed[channels:], 0, mixer.norm, config.norm_eps, window, self._mixed, channels,
-                *tail,
-            ),
+            self._product(packed.out, read, self._partial, 1),
         ]  # fmt: skip
 
     def _attention(self, mixer: Attention, packed: PackedLayer, state: TensorState) -> list[Step]:
         config, frequencies = self._model.config, self._model.rope.frequencies
         heads, kv_heads = config.heads, config.kv_heads
-        keys, values = state.keys[mixer.slot], state.values[mixer.slot]
+        rotate, attend = ("rotate", "attend") if state.kv_bits == 16 else ("rotate_8", "attend_8")
+        planes = state.layer(mixer.slot)
         return [
-            self._product(packed.into, self._mixed),
             partial(
-                self._kernels["rotate"], (heads + kv_heads, 1), 256, 0,
+                self._kernels[rotate], (heads + kv_heads, 1), 256, 0,
                 self._mixed, mixer.q_norm.weight, mixer.k_norm.weight, config.norm_eps, frequencies,
-                config.rotary_dim, self._cursor, self._q, keys, values, heads, state.capacity,
+                config.rotary_dim, self._cursor, self._q, *planes, heads, state.capacity,
             ),
             partial(
-                self._kernels["attend"], (self._splits, kv_heads), 256, attention_bytes(heads // kv_heads),
-                self._q, keys, values, self._cursor, self._shares, self._peaks, state.capacity,
+                self._kernels[attend], (self._splits, kv_heads), 256, attention_bytes(heads // kv_heads),
+                self._q, *planes, self._cursor, self._shares, self._peaks, state.capacity,
             ),
             partial(
                 self._kernels["gather"], (heads, 1), 256, 0,
                 self._shares, self._peaks, self._mixed, self._cursor, self._attended, self._splits,
             ),
-            self._plain(self._attended, packed.out),
+            self._product(packed.out, Given("ordered", self._attended), self._partial, 1),
         ]  # fmt: skip

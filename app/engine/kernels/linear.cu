@@ -22,7 +22,7 @@
 #define UNIT 64                    // 16-byte pieces in a unit: two for each lane
 #define SLOT (UNIT * 16 + 32 * 4)  // bytes of a unit in the ring, with a pair of scales for each lane
 
-enum Result { BF16 = 0, PARTIAL = 1, GATED = 2 };
+enum Result { BF16 = 0, PARTIAL = 1 };
 
 struct Matrix {
     const uint4* units;   // [tiles][quantized + plain][UNIT]
@@ -142,12 +142,8 @@ __device__ inline void write_results(const Matrix& matrix, const float* slots, i
         const int tile = item / matrix.splits;
         if (RESULT == BF16) {
             static_cast<u16*>(y)[token * outputs + tile * 16 + row] = to_bf16(sum);
-        } else if (RESULT == PARTIAL) {
+        } else {
             static_cast<float*>(y)[(item % matrix.splits * tokens + token) * outputs + tile * 16 + row] = sum;
-        } else if (row < 8) {  // outputs 0…7 are gates, 8…15 what they let through
-            float up = 0.0f;
-            for (int warp = 0; warp < WARPS; ++warp) up += slot[warp * share + 8 * tokens];
-            static_cast<u16*>(y)[token * (outputs / 2) + tile * 8 + row] = to_bf16(silu(sum) * up);
         }
     }
 }
@@ -239,7 +235,5 @@ __device__ inline void stream(const Matrix& matrix, void* y) {
     }
 LINEAR(linear_4, 4, BF16)
 LINEAR(linear_4_partial, 4, PARTIAL)
-LINEAR(linear_4_gated, 4, GATED)
 LINEAR(linear_8, 8, BF16)
 LINEAR(linear_8_partial, 8, PARTIAL)
-LINEAR(linear_8_gated, 8, GATED)

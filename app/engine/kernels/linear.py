@@ -209,17 +209,6 @@ def pool_bytes(gpu: Gpu, items: int, tokens: int) -> tuple[int, int]:
     return ring + batch * share, batch
 
 
-def splits_for(tiles: int, gpu: Gpu) -> int:
-    """Into how many parts each tile's inputs are cut so that all multiprocessors have about as much to do."""
-    best, least = 1, 10.0
-    for splits in range(1, 5):
-        items = tiles * splits
-        waste = -(-items // gpu.multiprocessors) * gpu.multiprocessors / items
-        if waste < least - 0.02:
-            best, least = splits, waste
-    return best
-
-
 def multiply(
     kernels: Kernels,
     tiled: Tiled,
@@ -233,13 +222,12 @@ def multiply(
 ) -> None:
     """Launch W x for at most eight tokens. x bf16 [copies, tokens, inputs] sorted, t bf16 [tokens, ranks].
 
-    y decides what is written: bf16 [tokens, outputs], or [tokens, outputs / 2] of a paired matrix, silu(gate) · up; or
-    fp32 [splits, tokens, outputs], the parts of sums.
+    y decides what is written: bf16 [tokens, outputs], or fp32 [splits, tokens, outputs], the parts of sums.
     """
     gpu, tiles = kernels.gpu, tiled.units.shape[0]
-    kind = "_partial" if y.dtype == torch.float32 else "_gated" if tiled.paired else ""
+    kind = "_partial" if y.dtype == torch.float32 else ""
     items = tiles * splits
-    if y.numel() < tokens * (tiled.outputs // 2 if kind == "_gated" else tiled.outputs * splits):
+    if y.numel() < tokens * tiled.outputs * splits:
         raise ValueError("an output that is too small")
     blocks = min(gpu.multiprocessors, items)
     shared, batch = pool_bytes(gpu, -(-items // blocks), tokens)

@@ -12,12 +12,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from app.engine.attention import attend
 from app.engine.cache import TensorState
 from app.engine.kernels.dense import Arena, Dense, Expansion, exact_product, room
 from app.engine.kernels.layout import TALL
 from app.engine.kernels.linear import Tiled, UnsuitableError, multiply
 from app.engine.kernels.runtime import Gpu, Kernels
-from app.engine.model import Attention, DeltaNet, Norm, TextModel, attend
+from app.engine.model import Attention, DeltaNet, Norm, TextModel
 
 MOST_TOKENS = 4096
 """Tokens that are read at once; more are read in pieces."""
@@ -250,16 +251,21 @@ class Prefill:
     ) -> None:  # fmt: skip
         config, (into, out), tokens, wanted = self._model.config, matrices, x.shape[1], branch.shape[0]
         begin, end = state.length, state.length + tokens
-        keys, values = state.keys[mixer.slot], state.values[mixer.slot]
+        keys, values, capacity, place = *state.layer(mixer.slot)[:2], state.capacity, begin
+        if state.kv_bits == 8:  # then they are rounded on their way to the cache
+            keys, values = torch.empty(2, config.kv_heads, tokens, config.head_dim, dtype=_BF16, device=x.device)
+            capacity, place = tokens, 0
         mixed = self._arena.take(_BF16, tokens, into.outputs)
         self._dense(into).multiply(x, mixed)
         q = self._arena.take(_BF16, tokens, config.heads, config.head_dim)
         self._kernels["turn_heads"](
             (-(-(config.heads + 2 * config.kv_heads) // 8), tokens), _THREADS, 0,
             mixed, into.outputs, mixer.q_norm.weight, mixer.k_norm.weight, config.norm_eps, *turns, config.rotary_dim,
-            q, keys, values, config.heads, config.kv_heads, state.capacity, begin,
+            q, keys, values, config.heads, config.kv_heads, capacity, place,
         )  # fmt: skip
-        y = attend(q[-wanted:], keys[:, :end], values[:, :end]).contiguous()
+        if state.kv_bits == 8:
+            state.append(mixer.slot, keys.transpose(0, 1), values.transpose(0, 1))
+        y = attend(q[-wanted:], *state.read(mixer.slot, end)).contiguous()
         orders = out.tiled.orders
         gated = self._arena.take(_BF16, orders.shape[0], wanted, out.inputs)
         self._kernels["gate_heads"](

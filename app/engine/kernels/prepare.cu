@@ -1,9 +1,7 @@
-// Makes the input x of the next linears and, with it, the small products t = A x that they need (EoRA's inner product,
-// DeltaNet's unquantized gates). One block makes at least one element of t; every block computes the whole of x for
+// Makes the input x of `linear.cu` and, with it, the small products t = A x that it needs (EoRA's inner product). One block makes at least one element of t; every block computes the whole of x for
 // itself, which costs less than another launch, and writes its share.
 //
 //   prepare_norm    h = before + Σ partials of the last linear;  x = h / rms(h) · (1 + w)
-//   prepare_gated   x = y / rms of its head · w · silu(z);  also moves the convolution's window on by one token
 //   prepare_plain   x is there already
 //
 // x is bf16 and written once for each order of inputs that the linears were sorted into (act-order).
@@ -155,53 +153,6 @@ extern "C" __global__ void __maxnreg__(56) prepare_norm(
     for (int i = first + TURNS * stride; i < inputs; i += stride)
         put(i, *reinterpret_cast<const float4*>(hidden + i));
     finish(next, fetched, normed, spare);
-}
-
-// y [tokens][inputs] fp32 in heads of 128, z [tokens][z_stride] bf16, weight [128]. window [3][channels] bf16 gets
-// the inputs of the first token, mixed [channels], and lets go of its oldest; channels 0 leaves it alone.
-extern "C" __global__ void __maxnreg__(56) prepare_gated(
-    const float* y, const u16* z, int z_stride, const float* __restrict__ weight, float eps, u16* window,
-    const u16* mixed, int channels, u16* x, const int* order, const u16* a, u16* t, float* t_exact, int inputs,
-    int copies, int ranks) {
-    SHARED_POOL(pool);
-    __shared__ float spare[32];
-    let_next_start();
-    u16* gated = reinterpret_cast<u16*>(pool);
-    const int token = blockIdx.y, lane = threadIdx.x % 32, warps = blockDim.x / 32, heads = inputs / 128;
-    const Next next = {x, order, a, t, t_exact, inputs, copies, ranks};
-    const Fetched fetched(next);
-    const float4 w = *reinterpret_cast<const float4*>(weight + lane * 4);
-    wait_for_previous();
-    for (int base = threadIdx.x / 32; base < heads; base += TURNS * warps) {
-        float4 v[TURNS];
-        uint2 gates[TURNS];
-#pragma unroll
-        for (int turn = 0; turn < TURNS; ++turn) {
-            const int at = min(base + turn * warps, heads - 1) * 128 + lane * 4;
-            v[turn] = *reinterpret_cast<const float4*>(y + token * inputs + at);
-            gates[turn] = *reinterpret_cast<const uint2*>(z + token * z_stride + at);
-        }
-#pragma unroll
-        for (int turn = 0; turn < TURNS; ++turn) {
-            const float4 one = v[turn];
-            const float square = warp_sum(one.x * one.x + one.y * one.y + one.z * one.z + one.w * one.w);
-            const float scale = 1.0f / sqrtf(square / 128.0f + eps);
-            const int head = base + turn * warps;
-            if (head >= heads) continue;
-            u32* to = reinterpret_cast<u32*>(gated + head * 128 + lane * 4);
-            to[0] = to_bf16_pair(one.x * scale * w.x * silu(low_to_float(gates[turn].x)),
-                                 one.y * scale * w.y * silu(high_to_float(gates[turn].x)));
-            to[1] = to_bf16_pair(one.z * scale * w.z * silu(low_to_float(gates[turn].y)),
-                                 one.w * scale * w.w * silu(high_to_float(gates[turn].y)));
-        }
-    }
-    for (int i = blockIdx.x * blockDim.x + threadIdx.x; token == 0 && i < channels; i += gridDim.x * blockDim.x) {
-        const u16 middle = window[channels + i], last = window[2 * channels + i];
-        window[i] = middle;
-        window[channels + i] = last;
-        window[2 * channels + i] = mixed[i];
-    }
-    finish(next, fetched, gated, spare);
 }
 
 extern "C" __global__ void __maxnreg__(56) prepare_plain(

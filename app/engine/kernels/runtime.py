@@ -20,7 +20,20 @@ from torch import Tensor
 Value = Tensor | int | float | None
 """What a kernel takes: a tensor (its address), an `int`, a `float`, or no address."""
 
-SOURCES = ("linear", "prepare", "delta", "attention", "dense", "chunk", "carry", "prefill")
+SOURCES = (
+    "linear",
+    "token",
+    "prepare",
+    "delta",
+    "attention",
+    "attention8",
+    "dense",
+    "chunk",
+    "carry",
+    "prefill",
+    "choose",
+)
+HEADERS = ("device.cuh", "attention.cuh")
 OLDEST = 80
 """The compute capability from which the kernels run, times ten: sm_80 brought bf16 products and asynchronous copies."""
 _FREE_SHARED = 48 * 1024
@@ -57,6 +70,11 @@ class Gpu:
         """How many units each warp of `linear.cu` has in flight: what hides the memory's latency and still fits."""
         return self.wanted_ring or (6 if self.shared_limit >= 160 * 1024 else 4)
 
+    @property
+    def token_ring(self) -> int:
+        """The same of `token.cu`: more would only make its first reads wait, and has to fit beside x."""
+        return _token_ring(self.ring)
+
 
 class Kernels(Protocol):
     """Every kernel by its name, on one GPU."""
@@ -69,7 +87,11 @@ class Kernels(Protocol):
 
 def definitions(ring: int, group: int) -> tuple[str, ...]:
     """What is fixed at compile time: the ring's depth, and how many query heads share a key head."""
-    return f"-DRING={ring}", f"-DGROUP={group}"
+    return f"-DRING={ring}", f"-DTOKEN_RING={_token_ring(ring)}", f"-DGROUP={group}"
+
+
+def _token_ring(ring: int) -> int:
+    return 3 if ring > 4 else 2
 
 
 def compiled(source: str, arch: int, options: tuple[str, ...], cache: Path | None) -> bytes:
@@ -80,13 +102,14 @@ def compiled(source: str, arch: int, options: tuple[str, ...], cache: Path | Non
     from cuda.bindings import nvrtc  # type: ignore[import-untyped]  # noqa: PLC0415 - untyped, and absent without CUDA
 
     folder = files(__package__)
-    text, header = ((folder / name).read_bytes() for name in (f"{source}.cu", "device.cuh"))
+    text, headers = (folder / f"{source}.cu").read_bytes(), [(folder / name).read_bytes() for name in HEADERS]
     flags = [f"--gpu-architecture=sm_{arch}", "--std=c++17", *options]
-    key = hashlib.sha256(repr((text, header, flags, _called(nvrtc.nvrtcVersion))).encode()).hexdigest()[:32]
+    key = hashlib.sha256(repr((text, headers, flags, _called(nvrtc.nvrtcVersion))).encode()).hexdigest()[:32]
     kept = cache / f"{source}-sm_{arch}-{key}.cubin" if cache is not None else None
     if kept is not None and kept.exists():
         return kept.read_bytes()
-    program = _called(nvrtc.nvrtcCreateProgram, text, f"{source}.cu".encode(), 1, [header], [b"device.cuh"])
+    names = [name.encode() for name in HEADERS]
+    program = _called(nvrtc.nvrtcCreateProgram, text, f"{source}.cu".encode(), len(names), headers, names)
     try:
         _called(nvrtc.nvrtcCompileProgram, program, len(flags), [flag.encode() for flag in flags])
     except KernelError as error:

@@ -16,12 +16,14 @@ from torch import Tensor
 
 from app.engine.config import TextConfig
 from app.engine.kernels.check import self_check
+from app.engine.kernels.choose import MOST_VALID, LargestLogits, self_check_largest
 from app.engine.kernels.decode import Decoder, PackedLayer, require_fit
 from app.engine.kernels.linear import UnsuitableError, tile_blocks
 from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.prefill import Prefill
 from app.engine.kernels.prefill_check import self_check_many
 from app.engine.kernels.runtime import CudaKernels, DriverError, KernelError, Kernels
+from app.engine.kernels.token_check import self_check_one
 from app.engine.model import Layer, TextModel
 
 _LONGEST = 300
@@ -53,6 +55,7 @@ def _check_once(kernels: Kernels, device: torch.device, group: int, mark: Path |
     _leave_trace(trace)
     try:
         wrong = self_check(kernels, device, group) or self_check_many(kernels, device)
+        wrong = wrong or self_check_largest(kernels, device) or self_check_one(kernels, device)
         torch.zeros(1, device=device).item()  # raises where the GPU takes no more work from this process
     except torch.AcceleratorError:
         raise
@@ -157,6 +160,12 @@ class FastPath:
         except UnsuitableError as error:
             self._give_up(error)
             return None
+
+    def largest(self, valid: int, device: torch.device) -> LargestLogits | None:
+        """What finds the largest of the first `valid` logits, if the vocabulary is not too large for it."""
+        if self._kernels is None or valid > MOST_VALID:
+            return None
+        return LargestLogits(self._kernels, valid, device)
 
     def _give_up(self, error: KernelError | UnsuitableError | ImportError) -> None:
         self._kernels = None

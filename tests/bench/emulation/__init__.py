@@ -43,11 +43,12 @@ class EmulatedKernels:
 
 def _source() -> str:
     """All kernels in one file, each with a way in that takes addresses of arguments."""
-    lines = ['#include "gpu.h"']
+    lines = ['#include "gpu.h"', '#include "device.cuh"']
     for source in SOURCES:
-        lines += [f'#include "{source}.cu"', "#undef WARPS"]
+        lines += [f"namespace in_{source} {{", f'#include "{source}.cu"', "}", f"using namespace in_{source};"]
     for name in signatures():
-        launch = f"emulation::launch({name}, width, height, threads, shared, values)"
+        at_once = str(name.startswith("token_")).lower()
+        launch = f"emulation::launch({name}, {at_once}, width, height, threads, shared, values)"
         head = f'extern "C" void launch_{name}(int width, int height, int threads, int shared, void** values)'
         lines.append(f"{head} {{ {launch}; }}")
     return "\n".join(lines) + "\n"

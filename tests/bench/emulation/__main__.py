@@ -6,11 +6,14 @@ from pathlib import Path
 
 import torch
 
+from app.engine.cache import KvBits
 from app.engine.kernels.check import error, small_checks
+from app.engine.kernels.choose import largest_checks
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.prefill import Prefill
 from app.engine.kernels.prefill_check import prefill_checks
 from app.engine.kernels.runtime import Gpu, Kernels
+from app.engine.kernels.token_check import token_checks
 from app.engine.model import TextModel
 from app.engine.rope import text_positions
 from tests.bench.emulation import EmulatedKernels
@@ -19,12 +22,12 @@ from tests.bench.synthetic import SMALL, SyntheticWeights
 CPU = torch.device("cpu")
 
 
-def whole_token(kernels: Kernels, tokens: int) -> float:
+def whole_token(kernels: Kernels, tokens: int, kv_bits: KvBits) -> float:
     """The worst of a few tokens' logits against plain torch in fp32."""
     exact = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU, torch.float32), CPU, torch.float32)
     model = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU), CPU, torch.bfloat16)
     decoder = Decoder(model, kernels)
-    states = exact.new_state(tokens), model.new_state(tokens)
+    states = exact.new_state(tokens), model.new_state(tokens, kv_bits)
     worst = 0.0
     for index in range(tokens):
         token, position = torch.randint(0, 320, (1,)), text_positions(index, index + 1, 0)
@@ -33,12 +36,12 @@ def whole_token(kernels: Kernels, tokens: int) -> float:
     return worst
 
 
-def whole_prompt(kernels: Kernels, cuts: tuple[int, ...]) -> float:
+def whole_prompt(kernels: Kernels, cuts: tuple[int, ...], kv_bits: KvBits) -> float:
     """The worst of a prompt's logits, read in such chunks, against plain torch in fp32."""
     exact = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU, torch.float32), CPU, torch.float32)
     model = TextModel(SMALL.text, SyntheticWeights(SMALL, CPU), CPU, torch.bfloat16)
     prefill = Prefill(model, kernels, *Decoder(model, kernels).packed)
-    states = exact.new_state(sum(cuts)), model.new_state(sum(cuts))
+    states = exact.new_state(sum(cuts)), model.new_state(sum(cuts), kv_bits)
     worst = 0.0
     for count in cuts:
         ids, begin = torch.randint(0, 320, (count,)), states[0].length
@@ -57,13 +60,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for group in (2, 6):
             kernels = EmulatedKernels(Path(folder), gpu, group)
-            checks = (*small_checks(kernels, CPU, group), *prefill_checks(kernels, torch.Generator()))
+            checks = (
+                *small_checks(kernels, CPU, group),
+                *token_checks(kernels, torch.Generator()),
+                *prefill_checks(kernels, torch.Generator()),
+                *largest_checks(kernels, CPU),
+            )
             for checked in checks:
                 sys.stdout.write(f"{'right' if checked.right else 'WRONG'} {checked.name}: {checked.error:.1e}\n")
                 right = right and checked.right
-        worst, prompt = whole_token(kernels, 4), whole_prompt(kernels, (2, 70, 9))
-    sys.stdout.write(f"four whole tokens: off by at most {worst:.4f}; a prompt: by {prompt:.4f}\n")
-    return 0 if right and max(worst, prompt) < 0.03 else 1
+        choices: tuple[KvBits, ...] = (16, 8)
+        for bits in choices:
+            worst, prompt = whole_token(kernels, 4, bits), whole_prompt(kernels, (2, 70, 9), bits)
+            right = right and max(worst, prompt) < 0.03
+            said = f"off by at most {worst:.4f}; a prompt: by {prompt:.4f}"
+            sys.stdout.write(f"four whole tokens, keys and values of {bits} bits: {said}\n")
+    return 0 if right else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 // A GPU made of fibers, slow and exact: enough of CUDA to run the kernels' own sources on a processor (x86-64, g++).
 //
 // Every thread of a block is a fiber with a stack of its own; a barrier or a warp's joint instruction switches to the
-// next fiber until all have come. Blocks run one after another, the last first. Dynamic shared memory begins as 0xff…,
-// which is NaN, and asynchronous copies happen as late as they may: what a kernel forgets to wait for is not there.
+// next fiber until all have come. Blocks run one after another, the last first, or, where they wait for each other, all
+// at once; then nothing of them may be static. Dynamic shared memory begins as 0xff…, which is NaN, and asynchronous
+// copies happen as late as they may: what a kernel forgets to wait for is not there.
 // Not emulated: speed, memory ordering between threads without a barrier, alignment of plain loads.
 #pragma once
 #include <algorithm>
@@ -27,6 +28,7 @@ using std::max;
 using std::min;
 
 struct uint2 { unsigned x, y; };
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 struct uint4 { unsigned x, y, z, w; };
 struct int4 { int x, y, z, w; };
 struct float4 { float x, y, z, w; };
@@ -64,12 +66,15 @@ switch_fiber:
 
 namespace emulation {
 
-const int STACK = 64 * 1024, PATIENCE = 50'000'000;
+const int STACK = 32 * 1024, PATIENCE = 50'000'000;
 
 struct Copy { void* to; const void* from; int bytes; };
 
+struct Block;
+
 struct Fiber {
     void* stack_pointer = nullptr;
+    Block* block = nullptr;
     Triple index;
     int lane = 0, warp = 0;
     bool done = false, waited = false;
@@ -86,36 +91,42 @@ struct Warp {
     float taken[32][4] = {};
 };
 
-inline Triple grid, block, block_index;
-inline unsigned char* pool = nullptr;
+struct Block {
+    Triple index;
+    std::vector<uint4> memory;
+    std::vector<Fiber> fibers;
+    std::vector<Warp> warps;
+    int alive = 0, at_barrier = 0;
+    unsigned barrier_turn = 0;
+    unsigned char* pool() { return reinterpret_cast<unsigned char*>(memory.data()); }
+    void open_barrier_if_all_came() {
+        if (alive == 0 || at_barrier < alive) return;
+        at_barrier = 0;
+        ++barrier_turn;
+    }
+};
+
+inline Triple grid, block;
 inline std::function<void()> kernel;
-inline std::vector<Fiber> fibers;
-inline std::vector<Warp> warps;
 inline std::vector<std::unique_ptr<char[]>> stacks;
 inline Fiber* me = nullptr;
 inline void* scheduler = nullptr;
-inline int alive = 0, at_barrier = 0;
-inline unsigned barrier_turn = 0;
+inline Warp& my_warp() { return me->block->warps[me->warp]; }
 
 inline void yield() { switch_fiber(&me->stack_pointer, scheduler); }
 
-inline void open_barrier_if_all_came() {
-    if (alive == 0 || at_barrier < alive) return;
-    at_barrier = 0;
-    ++barrier_turn;
-}
-
 inline void barrier() {
-    const unsigned turn = barrier_turn;
-    ++at_barrier;
-    open_barrier_if_all_came();
-    while (barrier_turn == turn) yield();
+    Block& mine = *me->block;
+    const unsigned turn = mine.barrier_turn;
+    ++mine.at_barrier;
+    mine.open_barrier_if_all_came();
+    while (mine.barrier_turn == turn) yield();
 }
 
 // The last lane to come does the work for all.
 template <class Work>
 void together(Work work) {
-    Warp& warp = warps[me->warp];
+    Warp& warp = my_warp();
     const unsigned turn = warp.turn;
     if (++warp.arrived == 32) {
         work(warp);
@@ -129,40 +140,53 @@ void together(Work work) {
 inline void begin_fiber() {
     kernel();
     me->done = true;
-    if (me->waited != fibers[0].waited && fibers[0].done) {
+    Block& mine = *me->block;
+    if (me->waited != mine.fibers[0].waited && mine.fibers[0].done) {
         std::fprintf(stderr, "thread %u does not wait for the kernel before as thread 0 does\n", me->index.x);
         std::abort();
     }
-    --alive;
-    open_barrier_if_all_came();
+    --mine.alive;
+    mine.open_barrier_if_all_came();
     yield();
 }
 
-inline void run_block() {
+inline void begin_block(Block& mine, int shared, int stack) {
     const int count = static_cast<int>(block.x);
-    fibers.assign(count, Fiber());
-    warps.assign(count / 32, Warp());
-    alive = count;
-    at_barrier = 0;
-    while (static_cast<int>(stacks.size()) < count) stacks.emplace_back(new char[STACK]);
+    mine.memory.resize(shared / 16 + 1);
+    std::memset(mine.pool(), 0xff, shared);
+    mine.fibers.assign(count, Fiber());
+    mine.warps.assign(count / 32, Warp());
+    mine.alive = count;
+    while (static_cast<int>(stacks.size()) < stack + count) stacks.emplace_back(new char[STACK]);
     for (int i = 0; i < count; ++i) {
-        void** top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(stacks[i].get() + STACK) & ~uintptr_t(63));
+        char* end = stacks[stack + i].get() + STACK;
+        void** top = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(end) & ~uintptr_t(63));
         *--top = nullptr;
         *--top = reinterpret_cast<void*>(begin_fiber);
         for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
-        fibers[i].stack_pointer = top;
-        fibers[i].index.x = i;
-        fibers[i].lane = i % 32;
-        fibers[i].warp = i / 32;
+        Fiber& fiber = mine.fibers[i];
+        fiber.stack_pointer = top;
+        fiber.block = &mine;
+        fiber.index.x = i;
+        fiber.lane = i % 32;
+        fiber.warp = i / 32;
     }
+}
+
+inline void run_blocks(std::vector<Block>& blocks) {
+    int alive = 1;
     for (int rounds = 0; alive > 0; ++rounds) {
-        for (Fiber& fiber : fibers) {
-            if (fiber.done) continue;
-            me = &fiber;
-            switch_fiber(&scheduler, fiber.stack_pointer);
+        alive = 0;
+        for (Block& one : blocks) {
+            for (Fiber& fiber : one.fibers) {
+                if (fiber.done) continue;
+                me = &fiber;
+                switch_fiber(&scheduler, fiber.stack_pointer);
+            }
+            alive += one.alive;
         }
         if (rounds > PATIENCE) {
-            std::fprintf(stderr, "the block waits for ever\n");
+            std::fprintf(stderr, "the blocks wait for ever\n");
             std::abort();
         }
     }
@@ -175,20 +199,21 @@ void call(void (*function)(Types...), void** values, std::index_sequence<Places.
 
 // Launch a kernel with the addresses of its arguments, as cuLaunchKernel takes them.
 template <class... Types>
-void launch(void (*function)(Types...), int width, int height, int threads, int shared, void** values) {
+void launch(void (*function)(Types...), bool at_once, int width, int height, int threads, int shared, void** values) {
     grid.x = width;
     grid.y = height;
     block.x = threads;
-    std::vector<uint4> memory(shared / 16 + 1);
-    pool = reinterpret_cast<unsigned char*>(memory.data());
     kernel = [=] { call(function, values, std::index_sequence_for<Types...>()); };
-    for (int y = height - 1; y >= 0; --y)
-        for (int x = width - 1; x >= 0; --x) {
-            block_index.x = x;
-            block_index.y = y;
-            std::memset(pool, 0xff, shared);
-            run_block();
-        }
+    std::vector<Block> blocks(at_once ? width * height : 1);
+    for (int i = width * height - 1; i >= 0; --i) {
+        Block& one = blocks[at_once ? i : 0];
+        one = Block();
+        one.index.x = i % width;
+        one.index.y = i / width;
+        begin_block(one, shared, at_once ? i * threads : 0);
+        if (!at_once) run_blocks(blocks);
+    }
+    if (at_once) run_blocks(blocks);
 }
 
 inline void require_aligned(const void* place, int bytes) {
@@ -206,12 +231,17 @@ inline void copy(void* to, const void* from, int bytes) {
 }  // namespace emulation
 
 #define threadIdx (emulation::me->index)
-#define blockIdx emulation::block_index
+#define blockIdx (emulation::me->block->index)
 #define blockDim emulation::block
 #define gridDim emulation::grid
 #define __syncthreads emulation::barrier
-#define SHARED_POOL(name) unsigned char* name = emulation::pool
+#define SHARED_POOL(name) unsigned char* name = emulation::me->block->pool()
 
+inline u32 float_to_bits(float value) {
+    u32 bits;
+    std::memcpy(&bits, &value, 4);
+    return bits;
+}
 inline float bits_to_float(u32 bits) {
     float value;
     std::memcpy(&value, &bits, 4);
@@ -240,7 +270,7 @@ inline u32 mask_and_set(u32 a, u32 mask, u32 bits) { return (a & mask) | bits; }
 
 // mma.m16n8k16, by the PTX ISA's table of which lane holds what.
 inline void multiply_tiles(float (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-    emulation::Warp& mine = emulation::warps[emulation::me->warp];
+    emulation::Warp& mine = emulation::my_warp();
     const int lane = emulation::me->lane;
     const u32 given[6] = {a0, a1, a2, a3, b0, b1};
     std::memcpy(mine.given[lane], given, sizeof given);
@@ -268,8 +298,91 @@ inline void multiply_tiles(float (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 
     for (int place = 0; place < 4; ++place) sum[place] += mine.taken[lane][place];
 }
 
+// mma.m16n8k32 of bytes, those of A signed or not, by the same tables.
+template <class Byte>
+void multiply_bytes_of(int (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+    emulation::Warp& mine = emulation::my_warp();
+    const int lane = emulation::me->lane;
+    const u32 given[6] = {a0, a1, a2, a3, b0, b1};
+    std::memcpy(mine.given[lane], given, sizeof given);
+    emulation::together([](emulation::Warp& warp) {
+        Byte a[16][32];
+        signed char b[32][8];
+        for (int lane = 0; lane < 32; ++lane)
+            for (int i = 0; i < 4; ++i) {
+                const int group = lane / 4, column = lane % 4 * 4 + i;
+                const u32* given = warp.given[lane];
+                const auto byte = [=](int place) { return given[place] >> (8 * i); };
+                a[group][column] = static_cast<Byte>(byte(0));
+                a[group + 8][column] = static_cast<Byte>(byte(1));
+                a[group][column + 16] = static_cast<Byte>(byte(2));
+                a[group + 8][column + 16] = static_cast<Byte>(byte(3));
+                b[column][group] = static_cast<signed char>(byte(4));
+                b[column + 16][group] = static_cast<signed char>(byte(5));
+            }
+        for (int lane = 0; lane < 32; ++lane)
+            for (int place = 0; place < 4; ++place) {
+                const int row = lane / 4 + place / 2 * 8, column = lane % 4 * 2 + place % 2;
+                int product = 0;
+                for (int k = 0; k < 32; ++k) product += a[row][k] * b[k][column];
+                std::memcpy(&warp.taken[lane][place], &product, 4);
+            }
+    });
+    for (int place = 0; place < 4; ++place) {
+        int product;
+        std::memcpy(&product, &mine.taken[lane][place], 4);
+        sum[place] += product;
+    }
+}
+inline void multiply_signed(int (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+    multiply_bytes_of<signed char>(sum, a0, a1, a2, a3, b0, b1);
+}
+inline void multiply_mixed_bytes(int (&sum)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+    multiply_bytes_of<unsigned char>(sum, a0, a1, a2, a3, b0, b1);
+}
+inline u32 choose_bytes(u32 a, u32 b, u32 which) {
+    const unsigned long long all = static_cast<unsigned long long>(b) << 32 | a;
+    u32 chosen = 0;
+    for (int i = 0; i < 4; ++i) chosen |= static_cast<u32>(all >> (which >> (4 * i) & 7) * 8 & 255) << (8 * i);
+    return chosen;
+}
+
+inline u32 select_bits(u32 a, u32 b, u32 mask) { return (a & mask) | (b & ~mask); }
+
+template <class Join>
+u32 joined_lanes(u32 value, Join join) {
+    emulation::Warp& mine = emulation::my_warp();
+    const int lane = emulation::me->lane;
+    mine.given[lane][0] = value;
+    emulation::together([=](emulation::Warp& warp) {
+        u32 all = warp.given[0][0];
+        for (int i = 1; i < 32; ++i) all = join(all, warp.given[i][0]);
+        for (int i = 0; i < 32; ++i) warp.taken[i][0] = bits_to_float(all);
+    });
+    return float_to_bits(mine.taken[lane][0]);
+}
+inline u32 warp_most(u32 value) {
+    return joined_lanes(value, [](u32 a, u32 b) { return a > b ? a : b; });
+}
+inline int warp_total(int value) {
+    return static_cast<int>(joined_lanes(static_cast<u32>(value), [](u32 a, u32 b) { return a + b; }));
+}
+inline float4 fresh_float4(const float* from) { return *reinterpret_cast<const float4*>(from); }
+inline uint2 fresh_uint2(const u16* from) { return *reinterpret_cast<const uint2*>(from); }
+inline float fresh_float(const float* from) { return *from; }
+inline float about_inverse(float value) { return 1.0f / value; }
+inline float rsqrtf(float value) { return 1.0f / std::sqrt(value); }
+inline void share_writes() {}
+inline void count_one(u32* counter) { ++*counter; }
+inline u32 counted(const u32* counter) {
+    emulation::yield();
+    return *counter;
+}
+
+inline u32 glanced(const u32* counter) { return *counter; }
+
 inline float from_lane_xor(float value, int mask) {
-    emulation::Warp& mine = emulation::warps[emulation::me->warp];
+    emulation::Warp& mine = emulation::my_warp();
     const int lane = emulation::me->lane;
     std::memcpy(mine.given[lane], &value, 4);
     emulation::together([=](emulation::Warp& warp) {

@@ -6,7 +6,7 @@ weights by the description in `layout.py`. Every launch is also held against the
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
+from app.engine.byte_rows import ByteRows, to_bytes
 from app.engine.kernels.runtime import SOURCES, Gpu, Launch, Value
 from tests.engine.kernels.many import ManyTokens
-from tests.engine.kernels.units import dense as dense_units
-from tests.engine.kernels.units import numbers
+from tests.engine.kernels.one import product, token
 
-_LINEARS = re.compile(r"linear_([48])(_partial|_gated)?$")
+_LINEARS = re.compile(r"linear_([48])(_partial)?$")
+_TOKENS = re.compile(r"token_([48])_(\w+)$")
 
 
 @cache
@@ -48,7 +49,7 @@ class PlainKernels(ManyTokens):
 
     def __getitem__(self, name: str) -> Launch:
         def launch(grid: tuple[int, int], threads: int, shared: int, *values: Value) -> None:
-            kinds = tuple("pointer" if isinstance(v, Tensor) else type(v).__name__ for v in values)
+            kinds = tuple("pointer" if v is None or isinstance(v, Tensor) else type(v).__name__ for v in values)
             assert kinds == signatures()[name], f"{name} takes {signatures()[name]}, not {kinds}"
             assert all(v.is_contiguous() for v in values if isinstance(v, Tensor))
             assert 0 < threads <= 1024
@@ -62,6 +63,9 @@ class PlainKernels(ManyTokens):
         if match := _LINEARS.match(name):
             bits, kind = match.groups()
             return lambda _grid, *values: _linear(int(bits), kind, *values)
+        if match := _TOKENS.match(name):
+            bits, kind = match.groups()
+            return partial(token, int(bits), kind)
         twin: Callable[..., None] = getattr(self, f"_{name}")
         return twin
 
@@ -77,13 +81,15 @@ class PlainKernels(ManyTokens):
         _finish(fn.rms_norm(hidden, (inputs,), weight, eps).bfloat16(), *rest)
 
     @staticmethod
-    def _prepare_gated(grid: Any, *values: Any) -> None:
-        y, z, stride, weight, eps, window, mixed, channels, *rest = values
-        inputs, tokens = rest[5], grid[1]
-        heads = fn.rms_norm(y.view(tokens, -1, 128), (128,), weight, eps).flatten(1)
-        gates = torch.stack([z.flatten()[token * stride :][:inputs] for token in range(tokens)])
-        window.copy_(torch.cat((window[1:], mixed.flatten()[:channels].unsqueeze(0))))
-        _finish((heads * fn.silu(gates.float())).bfloat16(), *rest)
+    def _largest_of_each(_grid: Any, logits: Any, penalties: Any, valid: int, best: Any) -> None:
+        row = logits[:valid] if penalties is None else logits[:valid] - penalties
+        order = row.argsort(descending=True, stable=True)[: len(best)]
+        best.zero_()[: len(order)] = row[order].view(torch.int32).long() << 32 | order
+
+    @staticmethod
+    def _largest_of_all(_grid: Any, best: Any, _runs: int, logits: Any, ids: Any) -> None:
+        logits.copy_(best[:64] >> 32)
+        ids.copy_(best[:64] & 0xFFFFFFFF)
 
     @staticmethod
     def _prepare_plain(grid: Any, given: Any, *rest: Any) -> None:
@@ -112,6 +118,20 @@ class PlainKernels(ManyTokens):
         q.view(heads, 256).copy_(_turned(query, q_weight, eps, angles, rotary))
         keys[:, length].copy_(_turned(new[0], k_weight, eps, angles, rotary))
         cache[:, length].copy_(new[1])
+
+    @staticmethod
+    def _rotate_8(grid: Any, *values: Any) -> None:
+        *given, q, keys, cache, key_scales, value_scales, heads, capacity = values
+        kv_heads, length = grid[0] - heads, int(given[-1][0])
+        wide = [torch.empty(kv_heads, capacity, 256) for _ in range(2)]
+        PlainKernels._rotate(grid, *given, q, *wide, heads, capacity)
+        for rows, codes, scales in zip(wide, (keys, cache), (key_scales, value_scales), strict=True):
+            codes[:, length], scales[:, length] = to_bytes(rows[:, length])
+
+    def _attend_8(self, grid: Any, *values: Any) -> None:
+        q, keys, cache, key_scales, value_scales, *rest = values
+        wide = (ByteRows(keys, key_scales).wide(torch.float32), ByteRows(cache, value_scales).wide(torch.float32))
+        self._attend(grid, q, *wide, *rest)
 
     def _attend(self, grid: Any, *values: Any) -> None:
         q, keys, cache, cursor, *_ = values
@@ -147,21 +167,10 @@ def _finish(natural: Tensor, *values: Any) -> None:
 def _linear(bits: int, kind: str | None, *values: Any) -> None:
     units, scales, places, x, t, y, inputs, ranks, tiles, quantized, plain, splits, tokens, batch = values
     assert batch > 0
-    assert units.shape == (tiles, quantized + plain, 256)
-    out = torch.zeros(tokens, tiles, 2, 8)
-    if quantized:
-        weight = dense_units(units[:, :quantized], scales, bits).view(tiles, 16, inputs)
-        copies = x.view(-1)[: (int(places[:, 2].max()) + 1) * tokens * inputs].view(-1, tokens, inputs).float()
-        for index in range(tiles):
-            out[:, index] += (copies[places[index, 2]] @ weight[index].T).view(tokens, 2, 8)
-    if plain:
-        b = numbers(units[:, quantized:]).view(tiles, 2, 8, plain * 32)
-        rows = t.view(-1)[: tokens * ranks].view(tokens, ranks).float()
-        for index in range(tiles):
-            for side in range(2):
-                begin = int(places[index, side])
-                out[:, index, side] += rows[:, begin : begin + plain * 32] @ b[index, side].T
-    result = (fn.silu(out[:, :, 0]) * out[:, :, 1] if kind == "_gated" else out).flatten(1)
+    assert units.shape[0] == tiles
+    copies = x.view(-1)[: (int(places[:, 2].max()) + 1) * tokens * inputs].view(-1, tokens, inputs)
+    rows = t.view(-1)[: tokens * ranks].view(tokens, ranks)
+    result = product((units, scales, places), copies, rows, bits, (quantized, plain)).flatten(1)
     if kind == "_partial":  # everything in the first part: how the sum is cut is the kernel's own affair
         y.view(-1)[: splits * result.numel()].zero_()
     y.view(-1)[: result.numel()].copy_(result.flatten())

@@ -17,9 +17,11 @@ from app.engine.kernels.check import (
 )
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.layout import pack_plain, unpack_plain
-from app.engine.kernels.linear import UnsuitableError, pool_bytes, splits_for, tile
+from app.engine.kernels.linear import Tiled, UnsuitableError, pool_bytes, tile
 from app.engine.kernels.module import TiledLinear
 from app.engine.kernels.runtime import SOURCES, Gpu, Value, compiled, definitions
+from app.engine.kernels.token import Kind, parts, token_bytes
+from app.engine.kernels.token_check import self_check_one, token_checks
 from app.engine.load import ParleyModel, open_model
 from app.engine.model import TextModel
 from app.engine.quantized import DenseLinear, QuantizedLinear, expand
@@ -50,19 +52,33 @@ def test_what_was_compiled_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_checks_accept_what_is_right() -> None:
-    wrong = [checked for checked in small_checks(PlainKernels(), CPU, 3) if not checked.right]
+    kernels = PlainKernels()
+    checks = [*small_checks(kernels, CPU, 3), *token_checks(kernels, torch.Generator())]
+    wrong = [checked for checked in checks if not checked.right]
     assert wrong == []
 
 
 @pytest.mark.parametrize(
-    "broken", ["linear_8_partial", "linear_4_gated", "dense_4", "delta_step", "gather", "prepare_norm"]
+    "broken",
+    [
+        "linear_8_partial",
+        "linear_4",
+        "dense_4",
+        "delta_step",
+        "gather",
+        "prepare_norm",
+        "token_4_normed",
+        "token_8_gated",
+        "token_4_ordered",
+        "token_8_ready",
+    ],
 )
 def test_the_checks_see_a_kernel_that_does_nothing(broken: str) -> None:
     class Broken(PlainKernels):
         def _twin(self, name: str) -> object:  # type: ignore[override]
             return (lambda *_: None) if name == broken else super()._twin(name)
 
-    said = self_check(Broken(), CPU, 3)
+    said = self_check(Broken(), CPU, 3) or self_check_one(Broken(), CPU)
     assert said is not None
     assert said.endswith("so answers come slowly.")
 
@@ -117,18 +133,36 @@ def test_a_refused_weight_has_the_same_numbers_still() -> None:
 def test_launches_fit_the_gpu(count: int, limit: int) -> None:
     gpu = Gpu(count, limit * 1024)
     for outputs in (5120, 14_336, 16_384, 34_816, 248_320):
-        tiles = outputs // 16
-        splits = splits_for(tiles, gpu)
-        items = tiles * splits
-        assert -(-items // count) * count / items < 1.07
         for tokens in range(1, 9):
-            shared, batch = pool_bytes(gpu, -(-items // count), tokens)
+            shared, batch = pool_bytes(gpu, -(-outputs // 16 // count), tokens)
             assert shared <= gpu.shared_limit - 1024
             assert batch >= 1
 
 
+@pytest.mark.parametrize(("count", "limit"), [(132, 227), (108, 163), (128, 99), (170, 99), (82, 99)])
+def test_the_models_tokens_fit_the_gpu(count: int, limit: int) -> None:
+    """Blocks are never more than multiprocessors, since they wait for each other, and even."""
+    gpu = Gpu(count, limit * 1024)
+    matrices: tuple[tuple[int, int, int, int, Kind], ...] = (
+        (16_384, 5120, 4, 2, "normed"), (14_336, 5120, 8, 1, "normed"), (34_816, 5120, 4, 1, "normed"),
+        (5120, 6144, 4, 1, "gated"), (5120, 17_408, 4, 1, "ready"),
+    )  # fmt: skip
+    for out, into, bits, orders, kind in matrices:
+        tiles, quantized = out // 16, into * bits // 512
+        tiled = Tiled(
+            units=torch.empty(tiles, quantized + 2, 0), scales=torch.empty(0), places=torch.empty(0),
+            orders=torch.empty(orders, into), a=torch.empty(224, 0),
+            bits=bits, paired=False, quantized=quantized,
+        )  # fmt: skip
+        splits = 1 if kind == "normed" else parts(gpu)
+        blocks, shared = token_bytes(gpu, tiled, kind, splits)
+        assert blocks <= count
+        assert shared <= gpu.shared_limit
+        assert -(-tiles * splits // blocks) * blocks / (tiles * splits) < 1.17
+
+
 def test_every_kernel_has_a_signature() -> None:
-    assert {"linear_4_gated", "linear_8", "dense_8", "prepare_gated", "delta_step", "rotate"} <= set(signatures())
+    assert {"linear_4_partial", "linear_8", "dense_8", "token_4_gated", "delta_step", "rotate"} <= set(signatures())
     assert signatures()["rotate"][3] == "float"
 
 
@@ -156,7 +190,7 @@ def test_the_whole_token() -> None:
         kernels.launched.clear()
         logits = decoder.step(model.embed(one)[0], index + 2, states[1])
         assert error(logits, expected.double()) < 0.02
-    assert len(kernels.launched) == 3 * 9 + 11 + 2
+    assert len(kernels.launched) == 3 * 5 + 7 + 2
     assert states[1].length == 24
     assert error(states[1].recurrent[2], states[0].recurrent[2].double()) < 0.03
     full = model.new_state(1)
