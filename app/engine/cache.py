@@ -11,15 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from app.engine.byte_rows import ByteRows, to_bytes
 from app.engine.config import TextConfig
+from app.engine.sizes import spans
 
-_ROWS_AT_ONCE = 2048
-"""Tokens whose keys and values are copied in one go, so that the device needs little room for it."""
+KvBits = Literal[16, 8]
+"""What keys and values are kept in: the numbers that they are computed in, 16 bits on a GPU, or bytes."""
+
 _ALIGNED = 64
 
 
@@ -104,21 +107,37 @@ class State(ABC):
 
 class TensorState(State):
     """The state of Parley's own model. `keys` and `values` [kv heads, capacity, head_dim] for every full attention
-    layer, `recurrent` fp32 [heads, key, value] and `conv` [kernel - 1, channels] for every DeltaNet layer. Rows are
-    keys and values copied to host memory: a tensor [keys, then values, of all layers; kv heads, tokens, head_dim]."""
+    layer, `recurrent` fp32 [heads, key, value] and `conv` [kernel - 1, channels] for every DeltaNet layer. With 8
+    `kv_bits`, `keys` and `values` are codes (`byte_rows`), and `key_scales` and `value_scales` are there as well.
+
+    Rows are keys and values copied to host memory: a tensor [keys, then values, of all layers; kv heads, tokens,
+    head_dim], and with 8 bits one of their scales. They are copied head by head: only what lies in one piece on both
+    sides goes straight over the bus."""
 
     _SPARES = 2
 
-    def __init__(self, config: TextConfig, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        capacity: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        kv_bits: KvBits = 16,
+    ) -> None:
         super().__init__(capacity)
-        self._device, self._dtype = device, dtype
+        self.kv_bits: KvBits = kv_bits
+        self._device = device
         self._spares: list[HostTensors] = []
         full = config.layer_kinds.count("full_attention")
         linear = len(config.layer_kinds) - full
         heads, key, value = config.linear_value_heads, config.linear_key_dim, config.linear_value_dim
-        row = (config.kv_heads, capacity, config.head_dim)
-        self.keys = [torch.empty(row, device=device, dtype=dtype) for _ in range(full)]
-        self.values = [torch.empty(row, device=device, dtype=dtype) for _ in range(full)]
+        kept_in = dtype if kv_bits == 16 else torch.int8
+        row, marks = ((config.kv_heads, capacity, width) for width in (config.head_dim, spans(config.head_dim)))
+        self.keys, self.values = ([torch.empty(row, device=device, dtype=kept_in) for _ in range(full)] for _ in "kv")
+        self.key_scales, self.value_scales = (
+            [torch.empty(marks, device=device, dtype=torch.bfloat16) for _ in range(full if kv_bits == 8 else 0)]
+            for _ in "kv"
+        )
         self.recurrent = [torch.zeros(heads, key, value, device=device) for _ in range(linear)]
         self.conv = [
             torch.zeros(config.conv_kernel - 1, config.conv_channels, device=device, dtype=dtype) for _ in range(linear)
@@ -127,7 +146,42 @@ class TensorState(State):
     @property
     def nbytes(self) -> int:
         """Bytes that are held."""
-        return sum(t.nbytes for t in (*self.keys, *self.values, *self.recurrent, *self.conv))
+        return sum(t.nbytes for t in (*self.planes, *self.recurrent, *self.conv))
+
+    @property
+    def planes(self) -> tuple[Tensor, ...]:
+        """All that is kept for each token: tensors [kv heads, capacity, …]."""
+        return (*self.keys, *self.values, *self.key_scales, *self.value_scales)
+
+    def layer(self, slot: int) -> tuple[Tensor, ...]:
+        """One full attention layer's planes: keys, values, and with 8 bits their scales."""
+        several = (
+            (self.keys, self.values)
+            if self.kv_bits == 16
+            else (self.keys, self.values, self.key_scales, self.value_scales)
+        )
+        return tuple(planes[slot] for planes in several)
+
+    def append(self, slot: int, k: Tensor, v: Tensor) -> None:
+        """Put the keys and values [T, kv heads, head_dim] of the tokens behind `length` in their places in one full
+        attention layer; with 8 bits they are rounded here, once. All layers have had theirs before `length` grows."""
+        span = slice(self.length, self.length + len(k))
+        k, v = k.transpose(0, 1), v.transpose(0, 1)
+        if self.kv_bits == 16:
+            self.keys[slot][:, span].copy_(k)
+            self.values[slot][:, span].copy_(v)
+            return
+        for rows, codes, scales in ((k, self.keys, self.key_scales), (v, self.values, self.value_scales)):
+            rounded = to_bytes(rows)
+            codes[slot][:, span].copy_(rounded.codes)
+            scales[slot][:, span].copy_(rounded.scales)
+
+    def read(self, slot: int, end: int) -> tuple[Tensor, Tensor] | tuple[ByteRows, ByteRows]:
+        """The keys and values of the first `end` tokens in one full attention layer, where they lie."""
+        keys, values = self.keys[slot][:, :end], self.values[slot][:, :end]
+        if self.kv_bits == 16:
+            return keys, values
+        return ByteRows(keys, self.key_scales[slot][:, :end]), ByteRows(values, self.value_scales[slot][:, :end])
 
     @property
     def snapshot_bytes(self) -> int:
@@ -137,7 +191,7 @@ class TensorState(State):
     @property
     def row_bytes(self) -> int:
         """Bytes of keys and values for each token."""
-        return sum(t[:, :1].nbytes for t in (*self.keys, *self.values))
+        return sum(t[:, :1].nbytes for t in self.planes)
 
     def snapshot(self) -> Snapshot:
         """A copy of the DeltaNet states in host memory."""
@@ -156,31 +210,28 @@ class TensorState(State):
 
     def rows(self, begin: int, end: int) -> HostTensors:
         """A copy in host memory of the keys and values of tokens `begin`…`end`."""
-        planes = (*self.keys, *self.values)
-        heads, _, width = planes[0].shape if planes else (0, 0, 0)
-        kept = HostTensors([((len(planes), heads, end - begin, width), self._dtype)], self._device)
-        for first in range(begin, end, _ROWS_AT_ONCE):
-            last = min(first + _ROWS_AT_ONCE, end)
-            for plane, copy in zip(planes, kept.tensors[0], strict=True):
-                copy[:, first - begin : last - begin].copy_(plane[:, first:last], non_blocking=True)
+        kept = HostTensors(self._shapes(end - begin), self._device)
+        for planes, copies in zip(self._kinds(), kept.tensors, strict=True):
+            for plane, copy in zip(planes, copies, strict=True):
+                for mine, head in zip(plane, copy, strict=True):
+                    head.copy_(mine[begin:end], non_blocking=True)
         self._wait()
         return kept
 
     def put_rows(self, begin: int, rows: Sequence[Tensor]) -> None:
         """Put a copy of keys and values in front of the length, from token `begin` on."""
-        (kept,) = rows
-        count = kept.shape[2]
-        for first in range(0, count, _ROWS_AT_ONCE):
-            last = min(first + _ROWS_AT_ONCE, count)
-            for plane, copy in zip((*self.keys, *self.values), kept, strict=True):
-                plane[:, begin + first : begin + last].copy_(copy[:, first:last], non_blocking=True)
+        count = rows[0].shape[2]
+        for planes, copies in zip(self._kinds(), rows, strict=True):
+            for plane, copy in zip(planes, copies, strict=True):
+                for mine, head in zip(plane, copy, strict=True):
+                    mine[begin : begin + count].copy_(head, non_blocking=True)
         self._wait()
 
     def erase(self, begin: int, end: int) -> None:
         """Overwrite the keys and values of tokens `begin`…`end`, which nobody shall find any more, and give back the
         memory of old snapshots."""
         self._spares.clear()
-        for plane in (*self.keys, *self.values):
+        for plane in self.planes:
             plane[:, begin:end].zero_()
 
     def release(self, snapshot: Snapshot) -> None:
@@ -206,11 +257,22 @@ class TensorState(State):
             copy.copy_(tensor)
         return Snapshot(length, 0, kept, kept.nbytes)
 
-    def fits_rows(self, rows: Tensor, count: int) -> bool:
+    def fits_rows(self, rows: Sequence[Tensor], count: int) -> bool:
         """Whether this is a copy of the keys and values of `count` tokens of such a state."""
-        planes = (*self.keys, *self.values)
-        heads, _, width = planes[0].shape if planes else (0, 0, 0)
-        return rows.shape == (len(planes), heads, count, width) and rows.dtype == self._dtype
+        return [(tuple(t.shape), t.dtype) for t in rows] == self._shapes(count)
+
+    def _kinds(self) -> list[tuple[Tensor, ...]]:
+        """The planes, those of one shape together: one tensor of a copy for each."""
+        kinds = [(*self.keys, *self.values)]
+        return kinds if self.kv_bits == 16 else [*kinds, (*self.key_scales, *self.value_scales)]
+
+    def _shapes(self, count: int) -> list[tuple[tuple[int, ...], torch.dtype]]:
+        """What a copy of the keys and values of `count` tokens looks like."""
+        shapes: list[tuple[tuple[int, ...], torch.dtype]] = []
+        for planes in self._kinds():
+            heads, _, width = planes[0].shape if planes else (0, 0, 0)
+            shapes.append(((len(planes), heads, count, width), planes[0].dtype if planes else torch.uint8))
+        return shapes
 
     def _snapshot_memory(self) -> HostTensors:
         shapes = [(tuple(t.shape), t.dtype) for t in (*self.recurrent, *self.conv)]
@@ -232,15 +294,20 @@ class TensorState(State):
         twin = object.__new__(TensorState)
         State.__init__(twin, self.capacity)
         twin.length, twin.rope_delta = self.length, self.rope_delta
-        twin._device, twin._dtype, twin._spares = self._device, self._dtype, []
+        twin.kv_bits, twin._device, twin._spares = self.kv_bits, self._device, []
         twin.keys, twin.values = [t.clone() for t in self.keys], [t.clone() for t in self.values]
+        twin.key_scales, twin.value_scales = (
+            [t.clone() for t in scales] for scales in (self.key_scales, self.value_scales)
+        )
         twin.recurrent, twin.conv = [t.clone() for t in self.recurrent], [t.clone() for t in self.conv]
         return twin
 
 
-def bytes_a_token(config: TextConfig, dtype: torch.dtype) -> int:
-    """Bytes of keys and values that each token takes."""
-    return 2 * config.layer_kinds.count("full_attention") * config.kv_heads * config.head_dim * dtype.itemsize
+def bytes_a_token(config: TextConfig, dtype: torch.dtype, kv_bits: KvBits = 16) -> int:
+    """Bytes of keys and values that each token takes, scales included."""
+    width = config.head_dim
+    each = width * dtype.itemsize if kv_bits == 16 else width + spans(width) * torch.bfloat16.itemsize
+    return 2 * config.layer_kinds.count("full_attention") * config.kv_heads * each
 
 
 def fixed_bytes(config: TextConfig, dtype: torch.dtype) -> int:

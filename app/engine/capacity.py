@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from app.engine.cache import bytes_a_token, fixed_bytes
+from app.engine.cache import KvBits, bytes_a_token, fixed_bytes
 from app.engine.checkpoint import Checkpoint
 from app.engine.config import ModelConfig, stretched
 from app.engine.errors import NotEnoughMemoryError
@@ -28,11 +28,12 @@ UNPLANNED = 3 * 2**29
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the person wants of a model's memory: tokens of context, None for the largest that fits, and by what factor
-    YaRN shall stretch its positions."""
+    """What the person wants of a model's memory: tokens of context, None for the largest that fits, by what factor
+    YaRN shall stretch its positions, and what keys and values shall be kept in."""
 
     context: int | None = None
     yarn: Literal[1, 2, 4] = 1
+    kv_bits: KvBits = 16
 
 
 ANYTHING = Wanted()
@@ -60,25 +61,28 @@ def contents_of(checkpoint: Checkpoint) -> Contents:
     return Contents(checkpoint.config, checkpoint.packed_bits, rank, pixels)
 
 
-def gpu_plan(checkpoint: Checkpoint, wanted: int | None, free: int, kv_bits: int = 16) -> Plan:
+def gpu_plan(checkpoint: Checkpoint, wanted: int | None, free: int, kv_bits: KvBits = 16) -> Plan:
     """How the model will lie in a GPU with `free` bytes, the driver's share for this process already taken.
 
     Raises `NotEnoughMemoryError` if it does not fit, `PromptError` for a context that cannot be.
     """
     wanted_fits(checkpoint.config, wanted)
-    plan = make_plan(gpu_sizes(contents_of(checkpoint), kv_bits=kv_bits, context_taken=True), free, wanted)
+    contents = contents_of(checkpoint)
+    plan = make_plan(gpu_sizes(contents, kv_bits=kv_bits, context_taken=True), free, wanted)
     if not plan.fits:
-        raise NotEnoughMemoryError(refusal(plan))
+        in_bytes = kv_bits == 16 and make_plan(gpu_sizes(contents, kv_bits=8, context_taken=True), free, wanted).fits
+        raise NotEnoughMemoryError(refusal(plan, in_bytes=in_bytes))
     return plan
 
 
-def too_full(checkpoint: Checkpoint, free: int) -> bool:
+def too_full(checkpoint: Checkpoint, free: int, kv_bits: KvBits = 16) -> bool:
     """Whether a GPU with `free` bytes cannot hold the model, however small its context."""
-    return not make_plan(gpu_sizes(contents_of(checkpoint), context_taken=True), free, None).fits
+    return not make_plan(gpu_sizes(contents_of(checkpoint), kv_bits=kv_bits, context_taken=True), free, None).fits
 
 
-def refusal(plan: Plan) -> str:
-    """Why a plan does not fit: what it needs, what is missing, what would fit."""
+def refusal(plan: Plan, *, in_bytes: bool) -> str:
+    """Why a plan does not fit: what it needs, what is missing, what would fit; `in_bytes` says whether it would fit
+    with keys and values in 8 bits."""
     figures = (
         f"{plan.needed / 1e9:.1f} GB of GPU memory and {max(plan.free, 0) / 1e9:.1f} GB are free, "
         f"{plan.missing / 1e9:.1f} GB too little"
@@ -90,7 +94,7 @@ def refusal(plan: Plan) -> str:
         )
     return (
         f"The model with a context of {plan.context:,} tokens needs {figures}; choose a context of at most "
-        f"{plan.largest:,} tokens or close other programs."
+        f"{plan.largest:,} tokens, {'keep keys and values in 8 bits, ' if in_bytes else ''}or close other programs."
     )
 
 
@@ -129,7 +133,7 @@ def still_fits(plan: Plan, wanted: int | None, free: int, taken: int) -> tuple[P
     return replace(plan, context=fits, largest=fits), (note,)
 
 
-def choose_context(model: Model, wanted: int | None, free: int) -> int:
+def choose_context(model: Model, wanted: int | None, free: int, kv_bits: KvBits = 16) -> int:
     """Tokens of context of a model that is loaded: as planned, or without a plan what is wanted, or the most that fits
     into the `free` bytes beside it, up to the model's own. Raises as `gpu_plan` does."""
     if model.plan is not None:
@@ -138,7 +142,7 @@ def choose_context(model: Model, wanted: int | None, free: int) -> int:
     wanted_fits(config, wanted)
     dtype = model.embed(torch.zeros(1, dtype=torch.long)).dtype
     gpu = model.device.type == "cuda"
-    each = max(1, bytes_a_token(config.text, dtype))
+    each = max(1, bytes_a_token(config.text, dtype, kv_bits))
     state = fixed_bytes(config.text, dtype)
     spare = free - UNPLANNED - state if gpu else free // 2 - state
     fits = max(0, spare // each)

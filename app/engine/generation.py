@@ -34,6 +34,11 @@ def _nothing() -> None:
     """Nobody wants to do anything."""
 
 
+def _as_chosen(_token: int) -> Sequence[int]:
+    """Nobody wants another token."""
+    return ()
+
+
 class Stopped(Exception):  # noqa: N818 - what the person wanted is no error
     """The person ended it while the prompt was being read."""
 
@@ -41,13 +46,14 @@ class Stopped(Exception):  # noqa: N818 - what the person wanted is no error
 @dataclass(frozen=True, slots=True)
 class Between:
     """What happens between two steps. `stopped` says whether to end, `read(done)` hears how many tokens of the prompt
-    are read, `tick()` is called often, so that somebody can report, and `forced()` gives tokens to put into the answer
-    instead of choosing one, mostly none. `marked()` is called at every place where the reading was to pause."""
+    are read, `tick()` is called often, so that somebody can report, and `instead_of(token)` gives tokens to put into
+    the answer in the place of the one that was chosen, mostly none. `marked()` is called at every place where the
+    reading was to pause."""
 
     stopped: Callable[[], bool]
     read: Callable[[int], None]
     tick: Callable[[], None]
-    forced: Callable[[], Sequence[int]]
+    instead_of: Callable[[int], Sequence[int]] = _as_chosen
     marked: Callable[[], None] = _nothing
 
     def check(self) -> None:
@@ -182,7 +188,8 @@ class Answer:
             if self._between.stopped():
                 self.reason = "stopped"
                 return
-            tokens = tuple(self._between.forced()) or (self._sampler.choose(logits),)
+            chosen = self._sampler.choose(logits)
+            tokens = tuple(self._between.instead_of(chosen)) or (chosen,)
             if tokens[0] in self._model.config.eos_ids:
                 self.reason = "end"
                 return

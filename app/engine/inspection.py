@@ -26,18 +26,20 @@ from app.engine.rope import YARN_WARNING
 from app.engine.sizes import gpu_sizes
 from app.engine.template import ChatTemplate
 from app.engine.wire import claim_stdout
-from app.plan import Plan, make_plan
+from app.plan import Plan, Sizes, make_plan
 
 _FLOATS = {torch.bfloat16: "BF16", torch.float16: "FP16", torch.float32: "FP32"}
 
 
 def serve(order: str) -> int:
-    """Inspect as `order` says, a JSON object {"folder", "context", "yarn", "memory"}, and print one: what was found, or
-    {"error": a sentence}. `memory` are bytes of an imagined GPU, `context` and `memory` may be null."""
+    """Inspect as `order` says, a JSON object {"folder", "context", "yarn", "memory", "kv_bits"}, and print one: what
+    was found, or {"error": a sentence}. `memory` are bytes of an imagined GPU, `context` and `memory` may be null;
+    without `kv_bits` keys and values take 16 bits."""
     descriptor = claim_stdout()
     asked = json.loads(order)
     try:
-        found = inspected(Path(asked["folder"]), asked["context"], asked["yarn"], asked["memory"])
+        bits = 8 if asked.get("kv_bits") == 8 else 16
+        found = inspected(Path(asked["folder"]), asked["context"], asked["yarn"], asked["memory"], kv_bits=bits)
     except (CheckpointError, PromptError) as error:
         found = {"error": str(error)}
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -45,7 +47,7 @@ def serve(order: str) -> int:
     return 0
 
 
-def inspected(folder: Path, context: int | None, yarn: int, memory: int | None) -> dict[str, Any]:
+def inspected(folder: Path, context: int | None, yarn: int, memory: int | None, *, kv_bits: int = 16) -> dict[str, Any]:
     """Both parts of the answer. Raises `CheckpointError`, `PromptError`."""
     checkpoint = Checkpoint(folder)
     found = _contents(checkpoint)
@@ -53,7 +55,7 @@ def inspected(folder: Path, context: int | None, yarn: int, memory: int | None) 
     wanted_fits(checkpoint.config, context)
     if yarn != 1:
         found["odd"].append(YARN_WARNING)
-    return {"model": found, "memory": _memory(checkpoint, context, memory)}
+    return {"model": found, "memory": _memory(checkpoint, context, memory, kv_bits)}
 
 
 def _contents(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -135,8 +137,9 @@ def _said(read: Callable[[], object]) -> list[str]:
     return []
 
 
-def _memory(checkpoint: Checkpoint, context: int | None, imagined: int | None) -> dict[str, Any] | None:
-    """The plan on this computer's GPU, or on an imagined one; None without either."""
+def _memory(checkpoint: Checkpoint, context: int | None, imagined: int | None, kv_bits: int) -> dict[str, Any] | None:
+    """The plan on this computer's GPU, or on an imagined one; None without either. Sizes also for the other choice of
+    what keys and values are kept in, so that a face can show both."""
     if imagined is not None:
         name, free, total = "a GPU", imagined, imagined
     elif torch.cuda.is_available():
@@ -144,11 +147,11 @@ def _memory(checkpoint: Checkpoint, context: int | None, imagined: int | None) -
         name, (free, total) = device_name(device), gpu_at_rest(device)
     else:
         return None
-    return {"device": name, "total": total, **plan_plain(_plan(checkpoint, context, free))}
-
-
-def _plan(checkpoint: Checkpoint, context: int | None, free: int) -> Plan:
-    return make_plan(gpu_sizes(contents_of(checkpoint), context_taken=False), free, context)
+    contents = contents_of(checkpoint)
+    either = {bits: gpu_sizes(contents, kv_bits=bits, context_taken=False) for bits in (16, 8)}
+    plan = plan_plain(make_plan(either[kv_bits], free, context))
+    by_bits = {str(bits): _plain(sizes) for bits, sizes in either.items()}
+    return {"device": name, "total": total, "kv_bits": kv_bits, **plan, "sizes_by_kv_bits": by_bits}
 
 
 def plan_plain(plan: Plan) -> dict[str, Any]:
@@ -165,5 +168,9 @@ def plan_plain(plan: Plan) -> dict[str, Any]:
         "embeddings": "host" if plan.embeddings_outside else "gpu",
         "parts": plan.parts,
         "host": plan.outside,
-        "sizes": {field.name: getattr(plan.sizes, field.name) for field in fields(plan.sizes)},
+        "sizes": _plain(plan.sizes),
     }
+
+
+def _plain(sizes: Sizes) -> dict[str, int]:
+    return {field.name: getattr(sizes, field.name) for field in fields(sizes)}

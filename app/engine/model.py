@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as fn
 
-from app.engine.cache import TensorState
+from app.engine.attention import attend
+from app.engine.cache import KvBits, TensorState
 from app.engine.config import TextConfig
 from app.engine.delta import causal_conv, delta_chunks, delta_step, unit
 from app.engine.parked import look_up
@@ -67,61 +68,9 @@ class Attention:
         k, v = self.k(x).view(length, -1, width), self.v(x).view(length, -1, width)
         q = turn(self.q_norm(q.float()), *turns).to(x.dtype)
         k = turn(self.k_norm(k.float()), *turns)
-        begin, end = state.length, state.length + length
-        keys, values = state.keys[self.slot], state.values[self.slot]
-        keys[:, begin:end].copy_(k.transpose(0, 1))
-        values[:, begin:end].copy_(v.transpose(0, 1))
-        y = attend(q, keys[:, :end], values[:, :end])
+        state.append(self.slot, k, v)
+        y = attend(q, *state.read(self.slot, state.length + length))
         return self.o((y * gate.sigmoid()).flatten(1))
-
-
-def attend(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Causal attention of the last T of n tokens: q [T, heads, D], keys and values [kv heads, n, D] → [T, heads, D].
-
-    For one token, the query heads of a key head are passed as rows of one head, so that no key is ever copied.
-    """
-    length, heads, width = q.shape
-    kv_heads, total, _ = keys.shape
-    k, v = keys.unsqueeze(0), values.unsqueeze(0)
-    if length == 1:
-        y: Tensor = fn.scaled_dot_product_attention(q.view(1, kv_heads, heads // kv_heads, width), k, v)
-        return y.reshape(1, heads, width)  # no view: a GPU's kernel lays its result out another way
-    if flash_fits(q):
-        return _flash(q, k, v)
-    mask = _causal_mask(length, total, q.device) if total > length else None
-    y = fn.scaled_dot_product_attention(
-        q.transpose(0, 1).unsqueeze(0), k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=True
-    )
-    return y.squeeze(0).transpose(0, 1)
-
-
-def flash_fits(q: Tensor) -> bool:
-    """Whether torch's flash attention takes such queries: 16-bit numbers, heads of at most 256, from sm_80 on."""
-    return (
-        q.is_cuda
-        and q.dtype in (torch.bfloat16, torch.float16)
-        and q.shape[-1] % 8 == 0
-        and q.shape[-1] <= 256
-        and torch.cuda.get_device_capability(q.device) >= (8, 0)
-    )
-
-
-def _flash(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """`attend` by torch's flash attention, which never builds [T, n] and shares keys among query heads. Called by its
-    own name because torch's general function takes "causal" to mean the first T of n tokens, and the way around, a
-    described mask, brings torch._dynamo: two seconds at the first message."""
-    y: Tensor = torch.ops.aten._scaled_dot_product_flash_attention(q.transpose(0, 1).unsqueeze(0), k, v, 0.0, True)[0]
-    return y.squeeze(0).transpose(0, 1)
-
-
-def _causal_mask(length: int, total: int, device: torch.device) -> Tensor:
-    """Which of `total` keys each of the last `length` queries sees. A GPU gets a description instead of a matrix."""
-    if device.type == "cuda":
-        from torch.nn.attention.bias import causal_lower_right  # noqa: PLC0415 - brings torch._dynamo: two seconds
-
-        described: Tensor = causal_lower_right(length, total)
-        return described
-    return torch.ones(length, total, dtype=torch.bool, device=device).tril(total - length)
 
 
 class DeltaNet:
@@ -222,9 +171,9 @@ class TextModel:
         self.head = None if config.tied_head else weights.linear("lm_head")
         self.rope = Rope(config, device)
 
-    def new_state(self, capacity: int) -> TensorState:
+    def new_state(self, capacity: int, kv_bits: KvBits = 16) -> TensorState:
         """An empty state for at most `capacity` tokens."""
-        return TensorState(self.config, capacity, self.device, self.dtype)
+        return TensorState(self.config, capacity, self.device, self.dtype, kv_bits)
 
     @torch.no_grad()
     def embed(self, ids: Tensor) -> Tensor:

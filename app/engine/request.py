@@ -1,13 +1,15 @@
 """One request from its prompt to its last message: what the person hears while an answer is made.
 
-Knows: the messages of an answer, channels, when to lead out of the thinking. Does not know: how a model is loaded, what
+Knows: the messages of an answer, channels, what leads out of the thinking. Does not know: how a model is loaded, what
 else the engine does.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from app.engine.generation import Answer, Between, Pace, Stopped, read_prompt
+from app.engine.leading_out import LeadingOut
 from app.engine.load import LoadedModel
 from app.engine.prompt import Composer
 from app.engine.sampling import Sampler
@@ -18,10 +20,9 @@ from app.engine.wire import Interrupts
 from app.protocol import Channel, Delta, EngineEvent, Finished, Generate, Prefill, Timings, Usage
 
 LEADING_OUT = "\n\nThat is enough thinking; I answer now with what I have."
-"""What ends the thinking when the person wants the answer now. It is shown, for the model reads it too."""
-_PATIENCE = 64
+"""What ends the thinking when the person wants the answer now, or it has taken all that it may. It is shown, for the
+model reads it too."""
 _DELTA_SECONDS = 1 / 60
-_SENTENCE_ENDS = (".", "!", "?", "…", "。", "！", "？")
 
 
 class Deltas:
@@ -54,34 +55,6 @@ class Deltas:
             self._send(Delta(self._request, self._channel, self._text, self.tokens[self._channel]))
             self._sent = time.monotonic()
         self._text = ""
-
-
-class LeadingOut:
-    """Decides when to lead out of the thinking: once the person wants it, at the next sentence end, or after some more
-    tokens if none comes."""
-
-    def __init__(self, ids: Callable[[], tuple[int, ...]], wanted: Callable[[], bool]) -> None:
-        self._ids = ids
-        self._wanted = wanted
-        self._thinking = False
-        self._sentence_ended = False
-        self._waited = 0
-        self._done = False
-
-    def hear(self, piece: Piece) -> None:
-        """What the answer says at the moment."""
-        self._thinking = piece.channel == "thinking"
-        self._sentence_ended = piece.text.endswith(_SENTENCE_ENDS)
-
-    def due(self) -> tuple[int, ...]:
-        """The tokens to go on with instead of the model's own; none most of the time. Asked once a token."""
-        if self._done or not self._thinking or not self._wanted():
-            return ()
-        self._waited += 1
-        if not self._sentence_ended and self._waited < _PATIENCE:
-            return ()
-        self._done = True
-        return self._ids()
 
 
 class Request:
@@ -132,10 +105,11 @@ class Request:
         def read(done: int) -> None:
             self._send(Prefill(name, done, total, reused, pace.rate, pace.seconds_left(done, total) or 0.0))
 
-        leading_out = LeadingOut(lambda: composer.leading_out(LEADING_OUT), wanted)
-        between = Between(stopped, read, self._tick, leading_out.due, sessions.keep)
+        closing = partial(composer.leading_out, LEADING_OUT)
+        leading_out = LeadingOut(composer.vocabulary, closing, wanted, command.thinking_budget)
+        between = Between(stopped, read, self._tick, leading_out.instead_of, sessions.keep)
         check = between.check
-        sampler = Sampler(command.sampling, model.config.vocab_valid)
+        sampler = Sampler(command.sampling, model.config.vocab_valid, model.largest)
         answer = Answer(model, state, sampler, command.max_tokens, between)
         deltas = Deltas(name, self._send)
         pace.begin()

@@ -78,7 +78,8 @@ def _saved(folder: Path, model: LoadedModel, sessions: Sessions, command: Load) 
     root = saved_below(command)
     if root is None or not isinstance(sessions.state, TensorState):
         return None
-    meaning = f"{model.config.text} {model.config.vision} {model.embed(torch.zeros(1, dtype=torch.long)).dtype}"
+    dtype, kv_bits = model.embed(torch.zeros(1, dtype=torch.long)).dtype, sessions.state.kv_bits
+    meaning = f"{model.config.text} {model.config.vision} {dtype} {kv_bits}"
     try:
         return SavedSessions(root, identity(folder, meaning), command.cache_limit)
     except OSError:  # a model that cannot be told from others

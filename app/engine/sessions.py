@@ -9,7 +9,7 @@ copied to host memory, from which going back brings it. So a follow-up costs not
 one copy out and one in.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -153,7 +153,7 @@ class Sessions:
         self,
         keys: Keys,
         conversation: str,
-        rows: Iterable[tuple[int, Tensor]],
+        rows: Iterable[tuple[int, Sequence[Tensor]]],
         snapshot: Snapshot,
         check: Callable[[], None] = no_tick,
     ) -> None:
@@ -165,7 +165,7 @@ class Sessions:
         self._touched = max(self._touched, len(keys))
         for begin, piece in rows:
             check()
-            self._rows.put_rows(begin, [piece])
+            self._rows.put_rows(begin, piece)
         self._rows.restore(snapshot)
         self._keys, self._sound, self.conversation = keys, True, conversation
         for end in (*range(_STRIDE, len(keys), _STRIDE), len(keys)):  # pieces that are copied out one by one

@@ -13,7 +13,7 @@ import os
 import shutil
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,12 +29,16 @@ from app.engine.sessions_keys import Keys
 from app.engine.sessions_points import Point
 from app.protocol import ProtocolError, from_plain, to_plain
 
-_FORMAT = 2
+_FORMAT = 3
 _PIECE = 512
 """Tokens in a file of rows: 32 MiB of the 27B, soon written when a command waits."""
 _SNAPSHOTS = 3
 """Behind the last answer, before it, and before the question: a follow-up, another answer and an edited question."""
 _LEAST_GAIN = 64
+_WORTH = 2048
+"""Tokens that a snapshot has to spare: it is far larger than their text, and reading them takes a second or less."""
+_CHEAP = 2**24
+"""Bytes that are written whenever there is something new: the model is a small one."""
 _THREADS = 4
 _SHARE_OF_DISK = 4
 _MOST = 32 * 10**9
@@ -91,10 +95,10 @@ class SavedSessions:
             return
         try:
             index = _read_index(folder)
-            digests = _digests(keys, [file.end for file in index.snapshots if file.end < len(keys)])
-            last = next((file for file in reversed(index.snapshots) if digests.get(file.end) == file.keys), None)
-            if last is None or last.end < known:
+            longest = _longest(index, keys[:-1])
+            if longest < known:
                 return
+            last = next(file for file in index.snapshots if file.end == longest)
             check()
             snapshot = _snapshot(folder, last, state)
             sessions.adopt(keys[: last.end], conversation, _rows(folder, index, last.end, state), snapshot, check)
@@ -103,6 +107,18 @@ class SavedSessions:
             return
         except (DamagedError, OSError):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def worth(self, conversation: str, sessions: Sessions) -> bool:
+        """Whether what the live state holds of a conversation is to be written down at once: it is little, or what is
+        there would leave much to be read again. The rest has time until the person is gone, so that a disk is not worn
+        by a snapshot for every answer."""
+        state, points = sessions.state, sessions.points
+        if not isinstance(state, TensorState) or not points or sessions.conversation != conversation:
+            return False
+        keys, known = sessions.keys[: points[-1].length], 0
+        with suppress(DamagedError, OSError):
+            known = _longest(_read_index(self._folder(conversation)), keys)
+        return _cheap(state) or len(keys) - known >= _WORTH
 
     def save(self, conversation: str, sessions: Sessions, stopped: Callable[[], bool]) -> bool:
         """Write down what the live state holds of a conversation; False if `stopped` said so in between, what was
@@ -241,7 +257,7 @@ def _snapshot(folder: Path, file: File, state: TensorState) -> Snapshot:
         raise DamagedError(file.name) from error
 
 
-def _rows(folder: Path, index: Index, length: int, state: TensorState) -> Iterator[tuple[int, Tensor]]:
+def _rows(folder: Path, index: Index, length: int, state: TensorState) -> Iterator[tuple[int, list[Tensor]]]:
     """The rows of the first `length` tokens, piece by piece, while threads read and check the next ones."""
     most = _PIECE * state.row_bytes + _SLACK
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -252,10 +268,11 @@ def _rows(folder: Path, index: Index, length: int, state: TensorState) -> Iterat
                 file = waiting.popleft()
                 coming.append((file, threads.submit(_loaded, folder, file, most)))
             file, future = coming.popleft()
-            rows = future.result().get("rows")
-            if rows is None or not state.fits_rows(rows, file.end - file.begin):
+            found = future.result()
+            rows = [found[name] for name in sorted(found)]
+            if not state.fits_rows(rows, file.end - file.begin):
                 raise DamagedError(file.name)
-            yield file.begin, rows[:, :, : length - file.begin]
+            yield file.begin, [part[:, :, : length - file.begin] for part in rows]
 
 
 # ---- writing ---------------------------------------------------------------------------------------------------------
@@ -263,6 +280,29 @@ def _rows(folder: Path, index: Index, length: int, state: TensorState) -> Iterat
 
 class _Stopped(Exception):  # noqa: N818 - what a command wants is no error
     """A command waits."""
+
+
+def _longest(index: Index, keys: Keys) -> int:
+    """Behind how many of these keys the last snapshot is that is there."""
+    digests = _digests(keys, [file.end for file in index.snapshots if file.end <= len(keys)])
+    return max((file.end for file in index.snapshots if digests.get(file.end) == file.keys), default=0)
+
+
+def _cheap(state: TensorState) -> bool:
+    return state.snapshot_bytes + _PIECE * state.row_bytes <= _CHEAP
+
+
+def _worthy(points: list[Point], there: set[int], *, cheap: bool) -> list[Point]:
+    """Whose snapshots are to be written: the last one's, and those before it that spare much reading; `there` are the
+    places of those that are written."""
+    chosen = [points[-1]]
+    known = there | {0}
+    for point in points[:-1]:
+        before = max(place for place in known if place <= point.length)
+        if cheap or point.length - before >= _WORTH:
+            chosen.append(point)
+            known.add(point.length)
+    return chosen
 
 
 def _written(folder: Path, keys: Keys, points: list[Point], state: TensorState, stopped: Callable[[], bool]) -> bool:
@@ -284,14 +324,13 @@ def _written(folder: Path, keys: Keys, points: list[Point], state: TensorState, 
             file = there.get((begin, end))
             if file is None:
                 _check(stopped)
-                named = {"rows": state.rows(begin, end).tensors[0]}
-                file = _write(folder, named, (begin, end), digests[end], stopped)
+                file = _write(folder, state.rows(begin, end).tensors, (begin, end), digests[end], stopped)
             rows.append(file)
-        for point in points:
+        for point in _worthy(points, {file.end for file in snapshots}, cheap=_cheap(state)):
             if point.snapshot is not None and (point.length, point.length) not in there:
                 _check(stopped)
-                named = {f"{place:04}": part for place, part in enumerate(point.snapshot.parts.tensors)}
-                snapshots.append(_write(folder, named, (point.length, point.length), digests[point.length], stopped))
+                parts, span = point.snapshot.parts.tensors, (point.length, point.length)
+                snapshots.append(_write(folder, parts, span, digests[point.length], stopped))
         done = True
     except _Stopped:
         done = False
@@ -311,9 +350,9 @@ def _write_index(folder: Path, index: Index) -> None:
 
 
 def _write(
-    folder: Path, tensors: dict[str, Tensor], span: tuple[int, int], keys: str, stopped: Callable[[], bool]
+    folder: Path, tensors: Sequence[Tensor], span: tuple[int, int], keys: str, stopped: Callable[[], bool]
 ) -> File:
-    content = safetensors.torch.save(tensors)
+    content = safetensors.torch.save({f"{place:04}": tensor for place, tensor in enumerate(tensors)})
     name = f"{uuid.uuid4().hex}.safetensors"
     digest = _replace(folder / name, content, stopped)
     return File(name, len(content), digest, *span, keys)

@@ -16,15 +16,19 @@ from app.plan import Sizes
 MIB = 2**20
 CHUNK = 2048
 """Tokens of a prompt that are read at once on a GPU."""
+PIECE = 16_384
+"""Tokens whose keys and values, kept in bytes, are numbers at once while a chunk attends to them."""
+SPAN = 64
+"""Numbers of a key or value that share a scale in bytes, if a head's width is a multiple; else all of a head do."""
 FEWEST_PATCHES = 16_384
 """Patches of a clip that pass the vision tower at once, if a picture cannot have more."""
 HEAD_GROUPS = 4
 """In how many parts the heads attend if there are more patches."""
 PATCHES_AT_ONCE = 4096
 """Patches that pass a linear of the vision tower at once, so that its wide middle stays small."""
-CONTEXT = 512 * MIB
+CONTEXT = 544 * MIB
 """What the driver takes for a process that uses the GPU at all."""
-LIBRARIES = 192 * MIB
+LIBRARIES = 320 * MIB
 """What torch's kernels, the matrix library's work space and the kernels of our own take once they are used."""
 _ROUNDED = 1.004
 _NARROW, _WIDE = 2, 4  # bytes of bf16 and fp32
@@ -60,17 +64,17 @@ def gpu_sizes(contents: Contents, *, kv_bits: int = 16, context_taken: bool) -> 
         tower=int(_ROUNDED * _NARROW * _numbers(vision_shapes(vision))) if vision else 0,
         token=token_bytes(text, kv_bits),
         state=state_bytes(text),
-        workspace=workspace_bytes(contents),
+        workspace=workspace_bytes(contents, kv_bits),
         library=LIBRARIES + (0 if context_taken else CONTEXT),
         most=config.native_context,
     )
 
 
-def workspace_bytes(contents: Contents) -> int:
+def workspace_bytes(contents: Contents, kv_bits: int = 16) -> int:
     """Bytes that reading takes at its height: what is kept for it, and either the largest picture in the tower or its
     embeddings beside a chunk of text."""
     text, vision = contents.config.text, contents.config.vision
-    passing = passing_bytes(text)
+    passing = passing_bytes(text, kv_bits=kv_bits)
     if vision is not None:
         patches = max(FEWEST_PATCHES, contents.pixels // vision.patch**2)
         seen = patches // vision.merge**2 * vision.out_hidden_size * _NARROW
@@ -79,9 +83,14 @@ def workspace_bytes(contents: Contents) -> int:
 
 
 def token_bytes(text: TextConfig, bits: int = 16) -> int:
-    """Bytes of one token's keys and values in all layers; 8 bits come with an fp32 scale for each head's vector."""
+    """Bytes of one token's keys and values in all layers; those in bytes come with their scales."""
     vectors = 2 * text.layer_kinds.count("full_attention") * text.kv_heads
-    return vectors * (text.head_dim * bits // 8 + (_WIDE if bits < 16 else 0))
+    return vectors * (text.head_dim * bits // 8 + (spans(text.head_dim) * _NARROW if bits < 16 else 0))
+
+
+def spans(width: int) -> int:
+    """How many scales a head of such a width has in bytes."""
+    return width // SPAN if width % SPAN == 0 else 1
 
 
 def state_bytes(text: TextConfig, narrow: int = _NARROW) -> int:
@@ -166,9 +175,14 @@ def held_bytes(contents: Contents, chunk: int = CHUNK) -> int:
     return max(dense, _delta_bytes(text, _DELTA_TOKENS)) + ranks + arena
 
 
-def passing_bytes(text: TextConfig, chunk: int = CHUNK) -> int:
-    """Bytes that come and go beside those while a chunk is read: its embeddings, attention's queries and results."""
-    return chunk * _NARROW * (2 * text.hidden_size + 4 * text.heads * text.head_dim)
+def passing_bytes(text: TextConfig, chunk: int = CHUNK, kv_bits: int = 16) -> int:
+    """Bytes that come and go beside those while a chunk is read: its embeddings, attention's queries and results; of
+    keys and values in bytes also a piece as numbers, and the sum over the pieces."""
+    queries = text.heads * text.head_dim
+    passing = chunk * _NARROW * (2 * text.hidden_size + 4 * queries)
+    if kv_bits == 16:
+        return passing
+    return passing + 2 * (PIECE + chunk) * text.kv_heads * text.head_dim * _NARROW + 2 * chunk * queries * _WIDE
 
 
 def _delta_bytes(text: TextConfig, tokens: int) -> int:

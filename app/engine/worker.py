@@ -26,7 +26,8 @@ from app.engine.memory import free_bytes
 from app.engine.prompt import PromptError
 from app.engine.request import Request
 from app.engine.resident import Resident, described, gauges_of, resident_for, saved_below
-from app.engine.sessions_disk import forget
+from app.engine.sessions import Sessions
+from app.engine.sessions_disk import SavedSessions, forget
 from app.engine.sessions_idle import read_ahead
 from app.engine.sessions_keys import Keys
 from app.engine.wire import Pulse, Reader, Wire, leave
@@ -47,6 +48,8 @@ from app.protocol import (
 
 _REPORT_SECONDS = 1.0
 _PROGRESS_SECONDS = 0.1
+_QUIET_SECONDS = 300.0
+"""After so long without a command the person is gone, and what can wait until then is done."""
 _FOREIGN_BEATS = 600
 _WORTH_LOGGING = ("memory", "device", "internal")
 
@@ -63,6 +66,8 @@ class Worker:
         self._reported = 0.0
         self._progressed = 0.0
         self._idle: Callable[[], bool] | None = None
+        self._later: Callable[[], bool] | None = None
+        self._commanded = 0.0
         self._asked = ""
 
     def run(self) -> Never:
@@ -80,6 +85,8 @@ class Worker:
         """Do what is good to have done before the next command; nobody asked for it, so nobody hears of a failure. What
         a command interrupts goes on behind it, if it is of use then."""
         work, self._idle = self._idle, None
+        if work is None and time.monotonic() - self._commanded >= _QUIET_SECONDS:
+            work, self._later = self._later, None
         if work is None:
             return
 
@@ -108,6 +115,7 @@ class Worker:
                 pass
             case _:
                 assert_never(command)
+        self._commanded = time.monotonic()
         self._report(now=True)
 
     def measure(self, command: Measure) -> None:
@@ -126,11 +134,11 @@ class Worker:
         self._device = choose_device(command.device)
         with self._patience(command):
             kernels = Path(command.cache_dir) / "kernels" if command.cache_dir else None
-            wanted = Wanted(command.context, command.yarn)
+            wanted = Wanted(command.context, command.yarn, command.kv_bits)
             model = open_model(folder, command.device, command.backend, self._progress, kernels, wanted=wanted)
         self._device = model.device
         self._progress("Making room for the context", 0, 0)
-        context = choose_context(model, command.context, free_bytes(model.device))
+        context = choose_context(model, command.context, free_bytes(model.device), command.kv_bits)
         self._resident = resident_for(folder, model, context, command)
         self._resident.load_seconds = seconds = time.monotonic() - began
         self._reader.measure = self.measure
@@ -144,7 +152,7 @@ class Worker:
 
     def _generate(self, command: Generate) -> None:
         resident = self._loaded()
-        self._idle = None
+        self._idle = self._later = None
         request = Request(command, resident.load_seconds, self._reader.interrupts, self._send, self._report)
         resident.load_seconds = 0.0
         saved, name = resident.saved, command.conversation
@@ -158,16 +166,24 @@ class Worker:
 
     def _prepare(self, resident: Resident, asked: Generate, answered: str) -> bool:
         """Make the next turn of a conversation quick, until a command comes; False if one came."""
-        between = Between(self._awaited, _unheard, self._report, tuple)
+        between = Between(self._awaited, _unheard, self._report)
         model, composer, sessions = resident.model, resident.composer, resident.sessions
         done = read_ahead(model, composer, sessions, resident.pace, asked=asked, answered=answered, between=between)
         sessions.make_ready()
         if done and resident.saved is not None and asked.conversation:
-            try:
-                done = resident.saved.save(asked.conversation, sessions, self._awaited_or_reported)
-            except (OSError, MemoryError) as error:  # a full disk: the conversation will be read again, nothing else
-                sys.stderr.write(f"what was read could not be saved: {error}\n")
+            save = partial(self._save, resident.saved, asked.conversation, sessions)
+            if resident.saved.worth(asked.conversation, sessions):
+                return save()
+            self._later = save
         return done
+
+    def _save(self, saved: SavedSessions, conversation: str, sessions: Sessions) -> bool:
+        """Write down what was read of a conversation, until a command comes; False if one came."""
+        try:
+            return saved.save(conversation, sessions, self._awaited_or_reported)
+        except (OSError, MemoryError) as error:  # a full disk: the conversation will be read again, nothing else
+            sys.stderr.write(f"what was read could not be saved: {error}\n")
+            return True
 
     def _awaited_or_reported(self) -> bool:
         self._report()
@@ -180,7 +196,7 @@ class Worker:
         """Erase a conversation: whatever fails, the rest of it goes."""
         name, below = command.conversation, saved_below(command)
         if name == self._asked:
-            self._idle = None
+            self._idle = self._later = None
         if below is not None:
             self._recover(self._guarded("", partial(forget, below, name), self._free_bytes, quietly=True))
         if self._resident is not None:
@@ -196,9 +212,20 @@ class Worker:
         return self._resident
 
     def _drop(self) -> None:
+        self._finish_saving()
         self._reader.measure = None
         self._idle = self._resident = None
         _give_back_memory()
+
+    def _finish_saving(self) -> None:
+        """What could wait cannot wait any longer."""
+        work, self._later = self._later, None
+
+        def finish() -> None:
+            if work is not None:
+                work()
+
+        self._recover(self._guarded("", finish, self._free_bytes, quietly=True))
 
     def _progress(self, stage: str, done: int, total: int) -> None:
         """Pass a load's progress on; it comes for every tensor, which is more often than anyone can see."""

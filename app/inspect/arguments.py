@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 YARN = (1, 2, 4)
+KV_BITS = (16, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class InspectOptions:
     yarn: Literal[1, 2, 4]
     memory: int | None
     json: bool
+    kv_bits: Literal[16, 8] = 16
 
 
 def add_inspect(inspect: argparse.ArgumentParser) -> None:
@@ -30,12 +32,15 @@ def add_inspect(inspect: argparse.ArgumentParser) -> None:
     inspect.add_argument("--context", type=int, metavar="N", help="plan for so many tokens, not for the most that fit")
     inspect.add_argument("--memory", type=_gigabytes, metavar="GB", help="plan for a GPU with so much free memory")
     inspect.add_argument("--yarn", type=int, choices=YARN, default=1, help="plan with positions stretched so far")
+    inspect.add_argument(
+        "--kv-bits", type=int, choices=KV_BITS, default=16, help="plan with keys and values of so many bits"
+    )
     inspect.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def inspect_options(found: argparse.Namespace) -> InspectOptions:
     """The options that were found."""
-    return InspectOptions(found.folder, found.context, found.yarn, found.memory, found.json)
+    return InspectOptions(found.folder, found.context, found.yarn, found.memory, found.json, found.kv_bits)
 
 
 def _gigabytes(text: str) -> int:

@@ -37,7 +37,13 @@ def inspect(options: InspectOptions) -> int:
 def _asked(options: InspectOptions) -> dict[str, Any]:
     """The engine's answer. Raises `AskError`."""
     folder = (options.folder or paths.demo_model_dir()).absolute()
-    order = {"folder": str(folder), "context": options.context, "yarn": options.yarn, "memory": options.memory}
+    order = {
+        "folder": str(folder),
+        "context": options.context,
+        "yarn": options.yarn,
+        "memory": options.memory,
+        "kv_bits": options.kv_bits,
+    }
     engine = program("engine")
     try:
         done = subprocess.run(

@@ -18,6 +18,7 @@ _PARTS = {
     "library": "driver and libraries",
     "reserve": "left to other programs",
 }
+_IN_BYTES = ", keys and values in 8 bits,"
 _PARKED = "  The vision tower waits in the computer's memory until a picture comes."
 _OUTSIDE = "  The embedding table stays in the computer's memory; each token fetches its row from there."
 
@@ -33,11 +34,12 @@ def report(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _model(model: dict[str, Any]) -> list[str]:
+def contents(model: dict[str, Any]) -> dict[str, str]:
+    """What a model's folder holds: the name of each thing → the words for it."""
     layers, eora, vision = model["layers"], model["eora"], model["vision"]
     ranks = ", ".join(str(rank) for rank in eora["ranks"]) if eora else ""
     where = "an adapter file" if eora and eora["adapter"] else "beside the weights"
-    rows = {
+    return {
         "precision": model["precision"],
         "stored": f"{_gb(model['bytes'])} in {model['files']} files",
         "layers": f"{layers['gated_delta']} Gated DeltaNet, {layers['full_attention']} full attention",
@@ -48,7 +50,10 @@ def _model(model: dict[str, Any]) -> list[str]:
         "template": "its own" if model["template"] else "unusable",
         "context": f"{model['native_context']:,} tokens",
     }
-    lines = [model["name"], *(f"  {name:<10} {value}" for name, value in rows.items())]
+
+
+def _model(model: dict[str, Any]) -> list[str]:
+    lines = [model["name"], *(f"  {name:<10} {value}" for name, value in contents(model).items())]
     return lines + [f"  note       {sentence}" for sentence in model["odd"]]
 
 
@@ -59,7 +64,8 @@ def _counts(counts: dict[str, int]) -> str:
 def _memory(memory: dict[str, Any], native: int) -> list[str]:
     lines = [
         f"{memory['device']}: {_gb(memory['free'])} of {_gb(memory['total'])} free; "
-        f"with a context of {memory['context']:,} tokens it needs {_gb(memory['needed'])}"
+        f"with a context of {memory['context']:,} tokens{_IN_BYTES if memory['kv_bits'] == 8 else ''} "
+        f"it needs {_gb(memory['needed'])}"
     ]
     lines += [f"  {_PARTS[name]:<24}{_gb(size):>10}" for name, size in memory["parts"].items() if size]
     lines += [_PARKED] if memory["vision"] == "parked" else []

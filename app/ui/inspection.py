@@ -5,28 +5,37 @@ signal.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, QProcess, Signal, Slot
 
+from app.inspect.report import contents
 from app.plan import Sizes
 from app.programs import Program
 from app.protocol import ProtocolError, from_plain
 
+FAREWELL_MS = 3_000
 _UNASKED = "The memory plan cannot be made now; restart Parley and try again."
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model's sizes and the GPU to hold it: its name, bytes in all and free. Without a GPU `sizes` is None."""
+    """A model's sizes and the GPU to hold it: its name, bytes in all and free. Without one `sizes` is None; `in_bytes`
+    are those with 8 bits of keys and values. Then the bytes of its files, and what they hold: pairs of a name and
+    words, and sentences about what is odd."""
 
     model: str
     device: str = ""
     total: int = 0
     free: int = 0
     sizes: Sizes | None = None
+    precision: str = ""
+    size: int = 0
+    rows: tuple[tuple[str, str], ...] = ()
+    odd: tuple[str, ...] = ()
+    in_bytes: Sizes | None = None
 
 
 class Inspection(QObject):
@@ -61,6 +70,11 @@ class Inspection(QObject):
         self._process.finished.connect(self._process.deleteLater)
         self._process.kill()
 
+    def close(self) -> None:
+        """The same at the end of the program, where the process is seen off."""
+        self.stop()
+        self._process.waitForFinished(FAREWELL_MS)
+
     @Slot()
     def _on_finished(self) -> None:
         try:
@@ -82,8 +96,16 @@ class Inspection(QObject):
 
 def _read(said: dict[str, Any]) -> Found:
     """The answer's figures. Raises `KeyError`, `TypeError`, `ValueError` or `ProtocolError` for anything else."""
-    model, memory = str(said["model"]["name"]), said["memory"]
+    model, memory = said["model"], said["memory"]
+    found = Found(
+        str(model["name"]),
+        precision=str(model["precision"]),
+        size=int(model["bytes"]),
+        rows=tuple(contents(model).items()),
+        odd=tuple(str(sentence) for sentence in model["odd"]),
+    )
     if memory is None:
-        return Found(model)
-    sizes = from_plain(Sizes, memory["sizes"])
-    return Found(model, str(memory["device"]), int(memory["total"]), int(memory["free"]), sizes)
+        return found
+    wide, narrow = (from_plain(Sizes, memory["sizes_by_kv_bits"][bits]) for bits in ("16", "8"))
+    total, free = int(memory["total"]), int(memory["free"])
+    return replace(found, device=str(memory["device"]), total=total, free=free, sizes=wide, in_bytes=narrow)

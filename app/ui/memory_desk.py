@@ -20,9 +20,9 @@ OF_ANOTHER = (
 
 
 class MemoryDesk(QObject):
-    """Emits `context_chosen` with tokens, or None for as many as fit."""
+    """Emits `chosen` with fields of the settings and their new values."""
 
-    context_chosen = Signal(object)
+    chosen = Signal(dict)
 
     def __init__(self, engine: Program, theme: Theme, window: QWidget) -> None:
         super().__init__(window)
@@ -32,14 +32,15 @@ class MemoryDesk(QObject):
         self.dialog: MemoryDialog | None = None
         self._own = 0
         self._context: int | None = None
+        self._kv_bits = 16
 
     def open(self, settings: Settings, own: int, memory: int | None = None) -> None:
         """Show the plan for the settings' model, or why these settings have none; `own` bytes of the GPU are the loaded
         model's. `memory` imagines a GPU."""
         self.close()
-        self._own, self._context = own, settings.context
+        self._own, self._context, self._kv_bits = own, settings.context, settings.kv_bits
         self.dialog = MemoryDialog(self._theme, self._window)
-        self.dialog.context_chosen.connect(self.context_chosen)
+        self.dialog.chosen.connect(self.chosen)
         self.dialog.finished.connect(self._on_closed)
         if settings.device == "cpu" or settings.backend == "gptqmodel":
             self.dialog.show_refusal(ON_PROCESSOR if settings.device == "cpu" else OF_ANOTHER)
@@ -67,7 +68,7 @@ class MemoryDesk(QObject):
     @Slot(object)
     def _on_found(self, found: Found) -> None:
         if self.dialog is not None:
-            self.dialog.show_found(found, self._own, self._context)
+            self.dialog.show_found(found, self._own, self._context, self._kv_bits)
 
     @Slot()
     def _on_closed(self) -> None:

@@ -6,12 +6,13 @@ Knows the arithmetic of plans and how one is said. Does not know where the figur
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
-from app.plan import Plan, make_plan
+from app.plan import Plan, Sizes, make_plan
 from app.ui import figures
 from app.ui import theme as look
 from app.ui.inspection import Found
 from app.ui.stacked_bar import Segment, StackedBar, legend
 from app.ui.theme import Theme
+from app.ui.toggle import Toggle
 
 WIDTH = 560
 STEP = 1024
@@ -22,16 +23,21 @@ OUTSIDE = "The embedding table stays in the computer's memory; each token fetche
 ALL_IN = "Everything lies on the GPU."
 
 
-class MemoryDialog(QDialog):
-    """Emits `context_chosen` with tokens, or None for as many as fit."""
+IN_BYTES = "Keys and values in 8 bits, for twice the context"
 
-    context_chosen = Signal(object)
+
+class MemoryDialog(QDialog):
+    """Emits `chosen` with fields of the settings: `context`, tokens or None for as many as fit, and `kv_bits`."""
+
+    chosen = Signal(dict)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
         self._found: Found | None = None
         self._free = self._own = 0
+        self.in_bytes = Toggle(IN_BYTES, theme)
+        self.in_bytes.toggled.connect(self._on_moved)
         self.setWindowTitle("Memory")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.title, self.words, self.remark, self.parts = QLabel(ASKING), QLabel(), QLabel(), QLabel()
@@ -61,7 +67,7 @@ class MemoryDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(22, 20, 22, 18)
         layout.setSpacing(12)
-        for part in (self.title, self.bar, self.slider, self.words, self.remark, self.parts):
+        for part in (self.title, self.bar, self.slider, self.in_bytes, self.words, self.remark, self.parts):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self.setFixedWidth(WIDTH + 44)
@@ -73,9 +79,9 @@ class MemoryDialog(QDialog):
         self.title.setText(sentence)
         self._grow()
 
-    def show_found(self, found: Found, own: int, context: int | None) -> None:
-        """Show the plan of what was found; `own` bytes are the loaded model's, which the next load gets back. The
-        slider begins at `context`, or at what fits."""
+    def show_found(self, found: Found, own: int, context: int | None, kv_bits: int = 16) -> None:
+        """Show the plan of what was found; `own` bytes are the loaded model's, which the next load gets back. It begins
+        as chosen: with a context, or None for what fits, and keys and values of so many bits."""
         if found.sizes is None:
             self.title.setText(NO_GPU.format(found.model))
             self._grow()
@@ -83,7 +89,8 @@ class MemoryDialog(QDialog):
         self._found, self._own, self._free = found, own, min(found.total, found.free + own)
         self.title.setText(f"{found.model} on {found.device}")
         self._show_figures(shown=True)
-        begin = context or make_plan(found.sizes, self._free, None).context
+        self.in_bytes.setChecked(kv_bits == 8)
+        begin = context or make_plan(self._sizes(found.sizes), self._free, None).context
         self.slider.setRange(1, -(-found.sizes.most // STEP))
         self.slider.setPageStep(8)
         self.slider.setValue(max(1, begin // STEP))
@@ -95,11 +102,16 @@ class MemoryDialog(QDialog):
         most = self._found.sizes.most if self._found and self._found.sizes else STEP
         return min(most, self.slider.value() * STEP)
 
+    def _sizes(self, wide: Sizes) -> Sizes:
+        """Those for what is chosen of keys and values."""
+        narrow = self._found.in_bytes if self._found else None
+        return narrow if narrow is not None and self.in_bytes.isChecked() else wide
+
     @Slot()
     def _on_moved(self) -> None:
         if self._found is None or self._found.sizes is None:
             return
-        plan = make_plan(self._found.sizes, self._free, self.context)
+        plan = make_plan(self._sizes(self._found.sizes), self._free, self.context)
         segments = _segments(self._found, self._free, plan)
         total = max(self._found.total, sum(segment.value for segment in segments))
         self.bar.set_parts(segments, total, little=0 if plan.fits else total)
@@ -120,17 +132,20 @@ class MemoryDialog(QDialog):
 
     @Slot()
     def _on_use_clicked(self) -> None:
-        self.context_chosen.emit(self.context)
-        self.close()
+        self._choose(self.context)
 
     @Slot()
     def _on_most_clicked(self) -> None:
-        self.context_chosen.emit(None)
+        self._choose(None)
+
+    def _choose(self, context: int | None) -> None:
+        self.chosen.emit({"context": context, "kv_bits": 8 if self.in_bytes.isChecked() else 16})
         self.close()
 
     def _show_figures(self, *, shown: bool) -> None:
         for part in (self.bar, self.slider, self.words, self.remark, self.parts, self.use, self.most):
             part.setVisible(shown)
+        self.in_bytes.setVisible(shown and self._found is not None and self._found.in_bytes is not None)
 
 
 def _segments(found: Found, free: int, plan: Plan) -> tuple[Segment, ...]:

@@ -3,8 +3,8 @@
 #
 #   PYTHON=.venv/bin/python tests/bench/on_gpu.sh FOLDER [PART …]
 #
-# FOLDER receives logs and figures, and the synthetic 27B (20.4 GB). PARTs: checks decode prefill bare load sessions plan
-# baseline; all of them if none is named. In the repository's root.
+# FOLDER receives logs and figures, and the synthetic 27B (20.4 GB). PARTs: checks decode prefill bare load sessions plan kv
+# baseline, all of them if none is named; and kv-long kv-plan. In the repository's root.
 set -u
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
@@ -21,7 +21,7 @@ part() { # name, seconds, command…: one part under its own limit, its output k
 }
 the_27b() { [ -f "$big/model.safetensors.index.json" ] || part make-27b 180 "$python" -m tests.bench.synthetic "$big"; }
 
-for each in ${*:-checks decode prefill bare load sessions plan baseline}; do
+for each in ${*:-checks decode prefill bare load sessions plan kv baseline}; do
     case $each in
         checks) part checks 300 "$python" -m pytest tests/gpu -q -p no:cacheprovider ;;
         decode) part decode 150 "$python" -m tests.bench.decode ;;
@@ -46,6 +46,12 @@ for each in ${*:-checks decode prefill bare load sessions plan baseline}; do
         baseline)
             the_27b
             part baseline 200 "$python" -m tests.bench.baseline "$big" "$out/baseline.json" ;;
+        kv) part kv 120 "$python" -m tests.bench.kv ;;
+        kv-long) part kv-long 150 "$python" -m tests.bench.kv prefill ;;
+        kv-plan)
+            the_27b
+            part kv-plan 150 "$python" -m tests.bench.plan_check "$big" "$out/kv-plan.json" --kv-bits 8 \
+                --contexts 32768,262144 ;;
         *) echo "There is no part named $each." ; exit 2 ;;
     esac
 done

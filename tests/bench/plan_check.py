@@ -1,6 +1,6 @@
 """Compares the memory plan with what a GPU says, each case in a process of its own.
 
-    python -m tests.bench.plan_check FOLDER OUT.json [--contexts 8192,32768,131072,262144] [--free 20]
+    python -m tests.bench.plan_check FOLDER OUT.json [--contexts 8192,32768,131072,262144] [--free 20] [--kv-bits 8]
 
 Each case loads the model, reads and writes tokens up to the end of its context, and sees the largest picture that there
 can be. `--free GB` (thousand millions of bytes, or GiB with an "i" behind it) takes memory away first, in another
@@ -34,8 +34,8 @@ _LIMIT = 150
 class Case:
     """One load and what was measured on the way."""
 
-    def __init__(self, folder: Path, context: int | None, scratch: Path) -> None:
-        self._folder, self._wanted, self._scratch = folder, context, scratch
+    def __init__(self, folder: Path, wanted: Wanted, scratch: Path) -> None:
+        self._folder, self._wanted, self._scratch = folder, wanted, scratch
         self._device = torch.device("cuda", 0)
         self.before = self._used()
         self.found: dict[str, Any] = {}
@@ -61,12 +61,11 @@ class Case:
         torch.empty(1, device=self._device)
         self._note("context")
         cache = self._scratch / "kernels"
-        wanted = Wanted(self._wanted)
-        model = open_model(self._folder, "cuda", "parley", _quiet, cache, wanted=wanted)
+        model = open_model(self._folder, "cuda", "parley", _quiet, cache, wanted=self._wanted)
         plan = model.plan
         assert plan is not None
         self._note("loaded")
-        context = choose_context(model, self._wanted, free_bytes(model.device))
+        context = choose_context(model, self._wanted.context, free_bytes(model.device), self._wanted.kv_bits)
         state = model.new_state(context)
         self._note("state")
         self._read(model, state, context)
@@ -79,6 +78,7 @@ class Case:
         measured = max(step["driver_MiB"] for step in self.found["steps"].values()) * MIB
         self.found |= {
             "context": context,
+            "kv_bits": self._wanted.kv_bits,
             "planned_context": plan.context,
             "parked": plan.tower_parked,
             "embeddings_outside": plan.embeddings_outside,
@@ -154,6 +154,7 @@ def _case(arguments: argparse.Namespace, context: int | None, scratch: Path) -> 
     """Run one case in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.plan_check", str(arguments.folder), str(scratch), "--one"]
     command += [] if context is None else [str(context)]
+    command += ["--kv-bits", str(arguments.kv_bits)]
     environment = dict(os.environ)
     let_segments_grow(environment)
     try:
@@ -186,13 +187,15 @@ def main() -> int:
     parser.add_argument("--contexts", default="8192,32768,131072,262144")
     parser.add_argument("--free", action="append", default=[])
     parser.add_argument("--one", nargs="?", const=0, type=int)
+    parser.add_argument("--kv-bits", type=int, choices=(16, 8), default=16)
     parser.add_argument("--ballast", action="store_true")
     arguments = parser.parse_args()
     torch.set_grad_enabled(False)
     if arguments.ballast:
         return _ballast(int(str(arguments.folder)))
     if arguments.one is not None:
-        found = Case(arguments.folder, arguments.one or None, arguments.out).run()
+        wanted = Wanted(arguments.one or None, kv_bits=arguments.kv_bits)
+        found = Case(arguments.folder, wanted, arguments.out).run()
         sys.stdout.write(json.dumps(found) + "\n")
         return 0
     _see_more(arguments.folder)

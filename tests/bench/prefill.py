@@ -19,12 +19,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from app.engine.attention import attend
 from app.engine.kernels.check import Checked, Shape, error
 from app.engine.kernels.decode import Decoder
 from app.engine.kernels.prefill import Prefill
 from app.engine.kernels.prefill_check import delta, dense, prefill_checks
 from app.engine.kernels.runtime import CudaKernels, Kernels
-from app.engine.model import TextModel, attend
+from app.engine.model import TextModel
 from app.engine.rope import text_positions
 from tests.bench.decode import Bench
 from tests.bench.synthetic import BIG, SMALL, Size, SyntheticWeights

@@ -20,12 +20,30 @@ from typing import Any
 import torch
 
 from app.engine.cache import TensorState
-from app.protocol import ChatMessage, Delta, Finished, Gauges, Generate, Load, Loaded, Prefill, Sampling, Stop, Text
+from app.protocol import (
+    ChatMessage,
+    Delta,
+    Finished,
+    Gauges,
+    Generate,
+    Load,
+    Loaded,
+    Prefill,
+    Sampling,
+    Stop,
+    Text,
+    Unload,
+    Unloaded,
+)
 from tests.bench.synthetic import BIG, SMALL
 from tests.engine import engine_process
 from tests.engine.engine_process import EngineProcess
 
 WORDS = "the ship sailed on over a grey sea and nobody on board knew how far it was to the next harbour "
+
+
+WRITTEN_AT_ONCE = 2048
+"""New tokens after which the engine does not wait until the person is gone before it writes."""
 
 
 class Talk:
@@ -46,7 +64,8 @@ class Talk:
         heard = [event for event in self.engine.heard if isinstance(event, Prefill)]
         answer = "".join(event.text for event in self.engine.heard if isinstance(event, Delta))
         done = time.monotonic()
-        while time.monotonic() - done < 30 and not any(
+        wait = 30 if finished.usage.prompt - finished.usage.reused >= WRITTEN_AT_ONCE else 3
+        while time.monotonic() - done < wait and not any(
             path.stat().st_mtime >= began for path in self.cache.rglob("index.json")
         ):
             self.engine.until(Gauges)
@@ -100,6 +119,8 @@ def conversation(folder: Path, tokens: int, context: int) -> dict[str, Any]:
         _, found["back again"] = talk.ask((*follow[:-1], user("And then, once more?")), "long")
         found["stop"] = talk.stopped((user(f"Different. {long[: int(tokens * letters)]}"),))
         _, found["back after a stop"] = talk.ask((*follow[:-1], user("What else?")), "long")
+        talk.engine.say(Unload())
+        talk.engine.until(Unloaded)
         talk.engine.end()
         found["saved MiB"] = sum(p.stat().st_size for p in Path(cache).rglob("*") if p.is_file()) / 2**20
         talk = Talk(load)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from app.engine.cache import Snapshot, State
 from app.engine.config import ModelConfig, read_config
+from app.engine.sampling import Largest
 from app.engine.vision import Vision
 from app.plan import Plan
 
@@ -45,6 +46,7 @@ class ScriptedModel:
     notes: tuple[str, ...] = ()
     plan: Plan | None = None
     vision: Vision | None = None
+    largest: Largest | None = None
 
     @classmethod
     def of(cls, folder: Path, script: list[int], vision: Any = None) -> "ScriptedModel":

@@ -115,7 +115,7 @@ class Engine:
         if settled is not None and answered.strip():
             self._note(self.sessions.keys_of(settled))
         self.watched.prompt = 10**9
-        between = Between(stopped, lambda done: None, lambda: None, tuple)
+        between = Between(stopped, lambda done: None, lambda: None)
         read_ahead(
             self.watched,
             self.composer,

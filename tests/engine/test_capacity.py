@@ -1,11 +1,13 @@
 """How a model is placed, how much context it gets, and what is said when it cannot be."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from app.engine import sizes
 from app.engine.cache import bytes_a_token, fixed_bytes
 from app.engine.capacity import (
     CPU_CONTEXT,
@@ -46,18 +48,18 @@ def test_a_gpu_gives_all_that_fits_beside_what_is_taken_meanwhile(model: Scripte
 
 def test_a_planned_model_gets_what_was_planned(model: ScriptedModel, made: Made) -> None:
     model.device = torch.device("cuda")
-    sizes = gpu_sizes(contents_of(Checkpoint(made.folder)), context_taken=True)
-    model.plan = make_plan(sizes, 2**40, 3000)
+    parts = gpu_sizes(contents_of(Checkpoint(made.folder)), context_taken=True)
+    model.plan = make_plan(parts, 2**40, 3000)
     for free in (2**50, 2**20):  # what computing will take is in the plan, and is not given to the context
         assert choose_context(model, None, free) == 3000
 
 
 def test_memory_that_another_program_took_during_the_load_is_missed() -> None:
-    sizes = Sizes(16 * GB, 2 * GB, GB, 65_536, GB // 10, GB, GB // 5, 262_144)
-    plan = make_plan(sizes, 19 * GB, None)
+    parts = Sizes(16 * GB, 2 * GB, GB, 65_536, GB // 10, GB, GB // 5, 262_144)
+    plan = make_plan(parts, 19 * GB, None)
     assert (plan.context, plan.embeddings_outside) == (21_843, True)
     taken = 600_000_000
-    after = plan.free - sizes.weights - taken
+    after = plan.free - parts.weights - taken
     for wanted in (None, plan.context):  # that is what the reserve is for
         assert still_fits(plan, wanted, after - RESERVE, taken) == (plan, ())
     left = after - RESERVE - GB // 2
@@ -97,6 +99,22 @@ def test_what_torch_keeps_to_itself_is_given_back_and_then_only_the_driver_is_be
 def test_a_cpu_gives_a_modest_one_unless_more_is_wanted(model: ScriptedModel) -> None:
     assert choose_context(model, None, 2**50) == CPU_CONTEXT
     assert choose_context(model, 100_000, 2**50) == 100_000
+
+
+def test_keys_and_values_in_8_bits_are_offered_where_they_would_fit(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "PIECE", 16)  # of a small model, such room for reading would be most of its memory
+    monkeypatch.setattr(sizes, "passing_bytes", partial(sizes.passing_bytes, chunk=16))
+    checkpoint = Checkpoint(made.folder)
+    plan = gpu_plan(checkpoint, 4096, 2**40, 8)
+    assert plan.needed < gpu_plan(checkpoint, 4096, 2**40).needed
+    short = plan.needed - plan.sizes.embeddings - plan.sizes.tower
+    assert gpu_plan(checkpoint, 4096, short, 8).fits
+    with pytest.raises(NotEnoughMemoryError, match=r"tokens, keep keys and values in 8 bits, or close other programs"):
+        gpu_plan(checkpoint, 4096, short)
+    with pytest.raises(NotEnoughMemoryError, match=r"tokens, or close other programs"):
+        gpu_plan(checkpoint, 4096, short - 1, 8)
 
 
 @pytest.mark.parametrize("wanted", [10, 300_000])

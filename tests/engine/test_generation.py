@@ -21,15 +21,11 @@ def nothing(*_: object) -> None:
     pass
 
 
-def none_forced() -> tuple[int, ...]:
-    return ()
-
-
 def never() -> bool:
     return False
 
 
-QUIET = Between(never, nothing, nothing, none_forced)
+QUIET = Between(never, nothing, nothing)
 
 
 @pytest.fixture
@@ -108,7 +104,7 @@ def test_it_can_be_stopped_inside_a_picture(parley: LoadedModel, prompt: Prompt)
 
     state = parley.new_state(2000)
     with pytest.raises(Stopped):
-        read_prompt(parley, state, prompt, Between(after_a_while, nothing, nothing, none_forced))
+        read_prompt(parley, state, prompt, Between(after_a_while, nothing, nothing))
     assert state.length == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.engine import request
 from app.engine.generation import Pace, chunk_tokens
+from app.engine.leading_out import ends_sentence
 from app.engine.prompt import Composer, PromptError, TooLongError
 from app.engine.request import LEADING_OUT, Request
 from app.engine.sessions import Sessions
@@ -42,10 +43,18 @@ class Heard:
         self.events: list[EngineEvent] = []
         self.on: Callable[[EngineEvent], None] | None = None
 
-    def ask(self, text: str = "Hi", *, max_tokens: int = 1000, capacity: int = 2000, thinking: bool = True) -> Finished:
+    def ask(
+        self,
+        text: str = "Hi",
+        *,
+        max_tokens: int = 1000,
+        capacity: int = 2000,
+        thinking: bool = True,
+        budget: int = 0,
+    ) -> Finished:
         self.interrupts.expect("r")
         messages = (ChatMessage("user", (Text(text),)),)
-        command = Generate("r", "c", messages, thinking, GREEDY, max_tokens)
+        command = Generate("r", "c", messages, thinking, GREEDY, max_tokens, budget)
         request = Request(command, 1.5, self.interrupts, self._hear, lambda: None)
         self.model.prompt = len(self.composer.compose(messages, thinking=thinking, capacity=10**7).ids)
         sessions = Sessions(self.model.new_state(capacity), 2**20, 16)
@@ -138,12 +147,15 @@ def test_stop_takes_effect_before_the_next_token(folder: Path, composer: Compose
     assert finished.usage.thinking == 1
 
 
+def led_out(composer: Composer, thought: str, answer: str) -> list[int]:
+    """What the stand-in says is counted from the prompt on, so its answer comes where the closing words have passed."""
+    encode = composer.vocabulary.encode
+    return [*encode(thought), *encode(" ") * len(composer.leading_out(LEADING_OUT)), *encode(answer)]
+
+
 def test_answer_now_leads_out_at_the_end_of_the_sentence(folder: Path, composer: Composer) -> None:
     out = composer.leading_out(LEADING_OUT)
-    begun = composer.vocabulary.encode("One thought. ")
-    # What the stand-in says is counted from the prompt on, so its answer comes where the closing words have passed.
-    filler = [0] * len(out)
-    heard = Heard(folder, composer, [*begun[:-1], *filler, *composer.vocabulary.encode("Yes.")])
+    heard = Heard(folder, composer, led_out(composer, "One thought.", "Yes."))
     heard.interrupts.expect("r")
     heard.interrupts.hurry("r")
     finished = heard.ask()
@@ -160,6 +172,59 @@ def test_answer_now_does_not_wait_for_a_sentence_without_end(folder: Path, compo
     heard.ask()
     assert LEADING_OUT.strip() in heard.text("thinking")
     assert heard.text("thinking").index(LEADING_OUT) <= 64
+
+
+@pytest.mark.parametrize(
+    ("budget", "thought"),
+    [
+        (1, "First one."),
+        (10, "First one."),
+        (12, "First one. It is 3.14 or so!"),
+        (30, "First one. It is 3.14 or so! f(x) = 1\n"),
+        (40, "First one. It is 3.14 or so! f(x) = 1\n“End.”"),
+    ],
+)
+def test_a_budget_leads_out_at_the_end_of_a_sentence_or_line(
+    folder: Path, composer: Composer, budget: int, thought: str
+) -> None:
+    whole = "First one. It is 3.14 or so! f(x) = 1\n“End.” And so on"
+    assert whole.startswith(thought)
+    rest = whole[len(thought) :][0]
+    encode, out = composer.vocabulary.encode, composer.leading_out(LEADING_OUT)
+    script = [*encode(thought), *encode(rest)[:1] * len(out), *encode("Yes.")]
+    heard = Heard(folder, composer, script)
+    finished = heard.ask(budget=budget)
+    assert heard.text("thinking") == thought + LEADING_OUT
+    assert heard.text("answer") == "Yes."
+    assert finished.usage.thinking == len(encode(thought)) + len(out) - 2
+    assert finished.usage.thinking + finished.usage.answer == len(encode(thought)) + len(out) + len(encode("Yes."))
+
+
+def test_a_budget_has_a_hard_limit_and_does_not_touch_what_ends_by_itself(folder: Path, composer: Composer) -> None:
+    endless = Heard(folder, composer, list(composer.vocabulary.encode("on and on " * 30)))
+    endless.ask(budget=20)
+    assert 20 + 60 <= endless.text("thinking").index(LEADING_OUT) <= 20 + 64
+    brief = Heard(folder, composer, script(composer, "One thought.", "Yes. No."))
+    brief.ask(budget=12)  # it is about to end by itself, at the very place where it would be led out
+    assert (brief.text("thinking"), brief.text("answer")) == ("One thought.", "Yes. No.")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ("so it is 85.", " Tens", True),
+        ("it is 3.", "14", False),
+        ("he said “yes.”", " Then", True),
+        ("**Done.**", " Next", True),
+        ("所以不算在内。", "等一下", True),
+        ("f(x) = 1\n", "f(y)", True),
+        ("That is it.", "\n", False),
+        ("and then", " we", False),
+        ("", " A", False),
+    ],
+)
+def test_where_a_sentence_ends(before: str, after: str, ends: bool) -> None:
+    assert ends_sentence(before, after) is ends
 
 
 def test_answer_now_changes_nothing_once_it_answers(folder: Path, composer: Composer) -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.engine import request
+from app.engine import leading_out, request
 from app.engine.cache import HostTensors
 from app.engine.load import LoadedModel, open_model
 from app.engine.sessions import Sessions
@@ -39,7 +39,7 @@ def engine(folder: Path, model: LoadedModel) -> Engine:
 
 @pytest.fixture(autouse=True)
 def short_thoughts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "_PATIENCE", 3)
+    monkeypatch.setattr(leading_out, "PATIENCE", 3)
     monkeypatch.setattr(request, "LEADING_OUT", "\nEnough.")
 
 

@@ -100,6 +100,35 @@ def test_only_what_is_new_is_written(disk: Disk) -> None:
     assert {file.name for file in disk.files()} == after
 
 
+def snapshots(disk: Disk) -> list[int]:
+    """The places of the snapshots that are there."""
+    (index,) = [file for file in disk.files() if file.name == "index.json"]
+    return [each["end"] for each in json.loads(index.read_bytes().partition(b"\n")[2])["snapshots"]]
+
+
+def test_a_large_snapshot_is_written_where_it_spares_much_reading(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions_disk, "_CHEAP", 0)
+    monkeypatch.setattr(sessions_disk, "_WORTH", 200)
+    path = disk.spoken()
+    before_answer, behind_it = snapshots(disk)
+    assert before_answer > 450, "another answer to a long first question would read all of it again"
+    saved = disk.saved()
+    engine = disk.engine(saved)
+    said = engine.ask((*path, user("And?")))
+    assert not saved.worth("c", engine.sessions), "little is new"
+    assert saved.save("c", engine.sessions, lambda: False)
+    assert snapshots(disk)[:2] == [before_answer, behind_it]
+    assert len(snapshots(disk)) == 3, "only the last one is new"
+    path = (*path, user("And?"), assistant(said.answer), user("word " * 60))
+    engine.ask(path)
+    assert saved.worth("c", engine.sessions)
+    assert not saved.worth("d", engine.sessions), "another conversation is live"
+    monkeypatch.setattr(sessions_disk, "_WORTH", 10**6)
+    assert not saved.worth("c", engine.sessions)
+    monkeypatch.setattr(sessions_disk, "_CHEAP", 10**9)
+    assert saved.worth("c", engine.sessions)
+
+
 def flip(content: bytes) -> bytes:
     middle = len(content) // 2
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]

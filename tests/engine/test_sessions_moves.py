@@ -116,7 +116,7 @@ class Walk:
                 keys = np.concatenate((begun, self.some(chance.randint(1, 9))))
                 if len(begun) > sessions.shared(keys):
                     half = len(begun) // 2
-                    pieces = [(0, rows[:, :, :half]), (half, rows[:, :, half:])]
+                    pieces = [(0, [rows[:, :, :half]]), (half, [rows[:, :, half:]])]
                     sessions.adopt(begun, conversation, pieces, state.load_snapshot(len(begun), parts), self.check)
             end = sessions.go(keys, conversation, self.check)
         except Stopped:
@@ -223,7 +223,7 @@ def test_what_a_recall_overwrote_is_erased_with_its_conversation(config: Any) ->
     rows, parts = desk.state.rows(0, 20).tensors[0], [part.clone() for part in point.snapshot.parts.tensors]
     desk.sessions.clear()
     desk.ask(row((1, 300)), "secret")
-    desk.sessions.adopt(short, "two", [(0, rows)], desk.state.load_snapshot(20, parts))
+    desk.sessions.adopt(short, "two", [(0, [rows])], desk.state.load_snapshot(20, parts))
     desk.ask(row((2, 20), (5, 5)), "two")
     desk.sessions.forget("secret")
     assert not desk.state.keys[0][:, 25:].any()
@@ -238,7 +238,7 @@ def test_a_recalled_branch_is_left_piece_by_piece(config: Any, monkeypatch: pyte
     desk.ask(keys)
     rows, snapshot = desk.state.rows(0, 20).tensors[0], desk.state.snapshot()
     desk.sessions.clear()
-    desk.sessions.adopt(keys, "c", [(0, rows)], snapshot)
+    desk.sessions.adopt(keys, "c", [(0, [rows])], snapshot)
     assert [point.length for point in desk.sessions.points] == [8, 16, 20]
     desk.ask(row((1, 9)), "d")
     assert desk.ask(row((2, 30))) == 20

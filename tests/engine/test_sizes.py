@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from app.bench.synthetic import BIG, SMALL, Size, SyntheticWeights, bits_of
 from app.engine import sizes, vision
-from app.engine.cache import TensorState, bytes_a_token, fixed_bytes
+from app.engine.cache import KvBits, TensorState, bytes_a_token, fixed_bytes
+from app.engine.config import stretched
 from app.engine.kernels.decode import Decoder, PackedLayer
 from app.engine.kernels.linear import tile_plain
 from app.engine.kernels.prefill import Prefill
@@ -82,17 +83,22 @@ def test_the_27b_is_as_large_as_its_card_says() -> None:
     assert planned.embeddings == 248_320 * 5120 * 2
     assert 0.91e9 < planned.tower < 0.93e9
     assert planned.token == 65_536
-    assert gpu_sizes(contents(BIG), kv_bits=8, context_taken=True).token == 33_280
+    assert gpu_sizes(contents(BIG), kv_bits=8, context_taken=True).token == 33_792
+    assert stretched(BIG.model, 4).native_context == 1_010_000
     assert gpu_sizes(contents(BIG), context_taken=False).library - planned.library == sizes.CONTEXT
 
 
-def test_states_take_what_was_calculated() -> None:
-    state = TensorState(BIG.text, 4, CPU, torch.bfloat16)
-    assert state.nbytes == state_bytes(BIG.text) + 4 * token_bytes(BIG.text)
-    assert (state_bytes(BIG.text), token_bytes(BIG.text)) == (
-        fixed_bytes(BIG.text, torch.bfloat16),
-        bytes_a_token(BIG.text, torch.bfloat16),
-    )
+@pytest.mark.parametrize("tokens", [4, 262_144, 1_010_000])
+def test_states_take_what_was_calculated(tokens: int) -> None:
+    choices: tuple[KvBits, ...] = (16, 8)
+    for bits in choices:
+        state = TensorState(BIG.text, tokens, torch.device("meta"), torch.bfloat16, bits)
+        assert state.nbytes == state_bytes(BIG.text) + tokens * token_bytes(BIG.text, bits)
+        assert state.row_bytes == token_bytes(BIG.text, bits)
+        assert (state_bytes(BIG.text), token_bytes(BIG.text, bits)) == (
+            fixed_bytes(BIG.text, torch.bfloat16),
+            bytes_a_token(BIG.text, torch.bfloat16, bits),
+        )
 
 
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it

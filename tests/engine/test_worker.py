@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from app.engine import worker
+from app.engine import sessions_disk, worker
+from app.engine.cache import KvBits
 from app.engine.prompt import PromptError
 from app.engine.wire import Reader, Wire
 from app.engine.worker import Worker
@@ -146,6 +147,48 @@ def test_what_is_forgotten_before_a_model_is_loaded_is_erased_at_once(folder: Pa
     late = Worker(memo, Reader(io.BytesIO(), memo))
     late._do(Forget("c", str(tmp_path)))
     assert not any(path.exists() for path in kept)
+
+
+def test_what_is_dear_to_write_waits_until_the_person_is_gone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_disk, "_CHEAP", 0)
+    desk = Desk(Load(str(folder), "cpu", context=1500, cache_dir=str(tmp_path)))
+
+    def written() -> int:
+        return len(list((tmp_path / "sessions").rglob("*.safetensors")))
+
+    def idle() -> int:
+        for _ in range(3):
+            desk.worker._while_idle()
+        return written()
+
+    desk.ask(user("Hello " * 30))
+    assert idle() == 0
+    monkeypatch.setattr(worker, "_QUIET_SECONDS", 0.0)
+    first = idle()
+    assert first > 0
+    assert idle() == first
+    monkeypatch.setattr(worker, "_QUIET_SECONDS", 300.0)
+    desk.ask(user("Hello " * 30), assistant("x"), user("And?"))
+    assert idle() == first
+    names = {path.name for path in tmp_path.rglob("*.safetensors")}
+    desk.worker._do(Unload())
+    assert {path.name for path in tmp_path.rglob("*.safetensors")} - names, "unloading does not wait"
+    assert desk.memo.sent[-2] == Unloaded()
+
+
+def test_what_was_kept_in_other_bits_is_not_used(folder: Path, tmp_path: Path) -> None:
+    reused: list[int] = []
+    order: tuple[KvBits, ...] = (8, 16, 8)
+    for bits in order:
+        desk = Desk(Load(str(folder), "cpu", context=1500, cache_dir=str(tmp_path), kv_bits=bits))
+        said = desk.ask(user("Hello " * 30))
+        assert isinstance(said, Finished)
+        reused.append(said.usage.reused)
+        desk.worker._while_idle()
+    assert reused[:2] == [0, 0]
+    assert reused[2] > 100
 
 
 def test_a_disk_that_is_full_costs_nothing_but_reading_again(

@@ -22,6 +22,15 @@ def inspect(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+def test_keys_and_values_in_8_bits_leave_room_for_more() -> None:
+    wide, narrow = (
+        json.loads(inspect("--memory", "1.2", "--kv-bits", bits, "--json").stdout)["memory"] for bits in ("16", "8")
+    )
+    assert (wide["kv_bits"], narrow["kv_bits"]) == (16, 8)
+    assert wide["sizes_by_kv_bits"] == narrow["sizes_by_kv_bits"] == {"16": wide["sizes"], "8": narrow["sizes"]}
+    assert narrow["bytes_a_token"] / wide["bytes_a_token"] == (256 + 8) / 512
+
+
 def test_the_demo_model_is_described_and_planned() -> None:
     done = inspect("--memory", "24", "--context", "4096", "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -68,6 +77,7 @@ def plan(**changes: Any) -> dict[str, Any]:
         "device": "NVIDIA Something",
         "free": 20 * 10**9,
         "total": 24 * 10**9,
+        "kv_bits": 16,
         "context": 131_072,
         "fits": False,
         "needed": 27 * 10**9,
@@ -93,4 +103,5 @@ def test_what_does_not_fit_says_what_is_missing_and_what_would_fit() -> None:
 def test_what_fits_says_how_far_it_could_go() -> None:
     assert "It fits; 150,000 tokens are the largest" in report(plan(fits=True, largest_context=150_000))
     assert "It fits; 262,144 tokens are all" in report(plan(fits=True, largest_context=262_144))
+    assert "131,072 tokens, keys and values in 8 bits, it needs 27.00 GB" in report(plan(fits=True, kv_bits=8))
     assert "--memory GB" in report({**plan(), "memory": None})
