@@ -139,7 +139,8 @@ class Thumbnail:
 @dataclass(frozen=True, slots=True)
 class Load:
     """Load the checkpoint in folder `model`. `context` None means the largest that fits, up to the model's own. `yarn`
-    stretches positions by that factor, for longer contexts than the model was trained with.
+    stretches positions by that factor, for longer contexts than the model was trained with. `kv_bits` is what a number
+    of the keys and values takes that the context is kept in; with 8 twice as much of it fits.
 
     What the model has read of conversations is kept in host memory, at most `memory_limit` bytes (None: a quarter of
     what is free), and below the folder `cache_dir`, if there is one, at most `cache_limit` bytes (0: what is usual).
@@ -153,12 +154,14 @@ class Load:
     cache_limit: int = 0
     memory_limit: int | None = None
     yarn: Literal[1, 2, 4] = 1
+    kv_bits: Literal[16, 8] = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
     """Answer a whole conversation. Stateless: the engine finds by itself what it already holds of it. Of one without a
-    name nothing is written below `Load.cache_dir`."""
+    name nothing is written below `Load.cache_dir`. After `thinking_budget` tokens of thinking (0: never) the model is
+    led to its answer, as `AnswerNow` does."""
 
     request: str
     conversation: str
@@ -166,6 +169,7 @@ class Generate:
     thinking: bool = True
     sampling: Sampling = Sampling()
     max_tokens: int = 32768
+    thinking_budget: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class AnswerNow:
-    """Lead the running answer out of its thinking at the next sentence end."""
+    """Lead the running answer out of its thinking at the next sentence end, or soon if no sentence ends."""
 
     request: str
 
@@ -522,6 +526,34 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """Say what this computer has for a model: its GPU, its memory, the disk of `folder`, which need not exist yet."""
+
+    request: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What was found, in bytes. Without an NVIDIA GPU that its driver speaks for, `gpu` is empty; `driverless` says
+    that one is there whose driver is missing. `cuda` is the newest CUDA that the driver knows, 13000 for 13.0;
+    `capability` the GPU's generation, 89 for 8.9; both 0 if unknown."""
+
+    request: str
+    folder: str
+    gpu: str
+    driver: str
+    driverless: bool
+    cuda: int
+    capability: int
+    gpu_total: int
+    gpu_free: int
+    memory_total: int
+    memory_free: int
+    disk_free: int
+
+
+@dataclass(frozen=True, slots=True)
 class Downloading:
     """How far a download is: bytes of bytes in all, bytes a second and seconds left (both 0 while unknown). `note` is a
     sentence for a stage that needs one: why it waits. Sent at least every second, except while a disk is waited for."""
@@ -596,8 +628,43 @@ class Verified:
     problems: tuple[Problem, ...]
 
 
-DownloaderCommand = Download | PauseDownload | ResumeDownload | CancelDownload | Verify
-DownloaderEvent = Downloading | Downloaded | DownloadCancelled | DownloadFailed | Verifying | Verified
+DownloaderCommand = Download | PauseDownload | ResumeDownload | CancelDownload | Verify | Survey
+DownloaderEvent = Downloading | Downloaded | DownloadCancelled | DownloadFailed | Verifying | Verified | Surveyed
+
+
+# ---- to and from the program that draws formulas -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DrawFormula:
+    """Draw a formula; `display`: as on a line of its own."""
+
+    request: str
+    latex: str
+    display: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaDrawn:
+    """An area to be filled, in the letters and numbers of an SVG path, where text is 100 units large and 0 is the line
+    that letters stand on; and the rectangle that it takes."""
+
+    request: str
+    outline: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaRefused:
+    """It cannot be drawn."""
+
+    request: str
+
+
+FormulaEvent = FormulaDrawn | FormulaRefused
 
 
 # ---- one object a line ---------------------------------------------------------------------------------------------
@@ -611,6 +678,8 @@ Message = (
     | HistoryEvent
     | DownloaderCommand
     | DownloaderEvent
+    | DrawFormula
+    | FormulaEvent
 )
 _MESSAGES: dict[str, type] = {kind.__name__: kind for kind in get_args(Message)}
 _M = TypeVar("_M")
@@ -619,7 +688,14 @@ _LARGEST = sys.float_info.max
 
 def encode(message: Message) -> bytes:
     """The message as one line of UTF-8 JSON, newline included."""
-    return json.dumps(to_plain(message), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    line = json.dumps(message, default=_fields_of, ensure_ascii=False, separators=(",", ":"))
+    return line.encode("utf-8", "replace") + b"\n"
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    """A dataclass as a dict, for the encoder, which asks for those within it as it comes to them."""
+    kind: type = type(value)
+    return {"type": kind.__name__} | {name: getattr(value, name) for name in _hints(kind)}
 
 
 def decode(line: bytes) -> Message:
@@ -655,16 +731,22 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
+@cache
+def _shape(kind: Any) -> tuple[bool, Any, tuple[Any, ...]]:
+    """Whether it is a dataclass, what it is of, and what that is made of."""
+    return is_dataclass(kind), get_origin(kind), get_args(kind)
+
+
 def _read(kind: Any, plain: Any, where: str) -> Any:
-    origin = get_origin(kind)
-    if is_dataclass(kind):
+    dataclass_, origin, parts = _shape(kind)
+    if dataclass_:
         return _read_dataclass(kind, plain, where)
     if origin is Literal:
-        return _checked(plain in get_args(kind), plain, where)
+        return _checked(plain in parts, plain, where)
     if origin is Union or origin is types.UnionType:
-        return _read_union(get_args(kind), plain, where)
+        return _read_union(parts, plain, where)
     if origin is tuple:
-        return _read_tuple(get_args(kind), _checked(isinstance(plain, list), plain, where), where)
+        return _read_tuple(parts, _checked(isinstance(plain, list), plain, where), where)
     if kind is float:
         is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
         return float(_checked(is_number and abs(plain) <= _LARGEST, plain, where))
@@ -681,9 +763,14 @@ def _read_tuple(kinds: tuple[Any, ...], plain: list[Any], where: str) -> tuple[A
 def _read_dataclass(kind: Any, plain: Any, where: str) -> Any:
     _checked(isinstance(plain, dict) and plain.get("type", kind.__name__) == kind.__name__, plain, where)
     hints = _hints(kind)
-    unknown = plain.keys() - hints.keys() - {"type"}
-    _checked(not unknown, sorted(unknown), where)
-    values = {name: _read(hint, plain[name], f"{where}.{name}") for name, hint in hints.items() if name in plain}
+    unknown = [name for name in plain if name not in hints and name != "type"]
+    _checked(not unknown, unknown, where)
+    values: dict[str, Any] = {}
+    for name, hint in hints.items():
+        if name in plain:
+            value = plain[name]
+            simple = (hint is str or hint is int or hint is bool) and type(value) is hint
+            values[name] = value if simple else _read(hint, value, f"{where}.{name}")
     try:
         return kind(**values)
     except TypeError as error:

@@ -80,7 +80,7 @@ def test_a_batch_is_answered_in_order_by_one_engine(parley: Ran, model: Path, pi
     lines = [
         json.dumps({"text": "Hello", "max_tokens": 4, "seed": 3}),
         "{no json",
-        json.dumps({"text": ""}),
+        json.dumps({"text": "Hello", "think_budget": 0}),
         json.dumps({"text": "Hello", "colour": "red"}),
         json.dumps({"text": "word " * 1_000_000}),
         json.dumps({"text": "What?", "images": [str(picture)], "history": history, "direct": True, "max_tokens": 3}),
@@ -138,6 +138,7 @@ def test_files_that_cannot_be_used_are_refused_in_one_sentence(parley: Ran, mode
         (["ask", "x", "--temperature", "hot"], "--temperature"),
         (["ask", "x", "--temperature", "-1"], "--temperature"),
         (["ask", "x", "--max-tokens", "0"], "--max-tokens"),
+        (["ask", "x", "--think-budget", "0"], "--think-budget"),
         (["ask", "x", "--seed", "1.5"], "--seed"),
         (["ask", "--batch", "/nowhere"], "cannot be read"),
         (["sing"], "invalid choice"),

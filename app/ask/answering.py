@@ -42,6 +42,7 @@ _SILENCE_SECONDS = 10.0
 _DECODE_SECONDS = 660.0
 
 Yarn = Literal[1, 2, 4]
+KvBits = Literal[16, 8]
 Heard = Callable[[EngineEvent], None]
 
 
@@ -83,9 +84,9 @@ class Answering:
     After a `LostError` the next question starts the engine afresh.
     """
 
-    def __init__(self, model: Path, context: int | None, heard: Heard, yarn: Yarn = 1) -> None:
+    def __init__(self, model: Path, context: int | None, heard: Heard, *, yarn: Yarn = 1, kv_bits: KvBits = 16) -> None:
         cache = str(paths.cache_dir() / "engine")
-        self._load = Load(str(model.absolute()), context=context, cache_dir=cache, yarn=yarn)
+        self._load = Load(str(model.absolute()), context=context, cache_dir=cache, yarn=yarn, kv_bits=kv_bits)
         self._heard = heard
         self._engine: Child | None = None
         self._decoder: Child | None = None
@@ -193,6 +194,7 @@ def _generate(question: Question, parts: list[Part], model: ModelInfo, temperatu
         thinking=not question.direct,
         sampling=_sampling(question, model, temperature),
         max_tokens=question.max_tokens,
+        thinking_budget=question.think_budget,
     )
 
 

@@ -17,7 +17,7 @@ from app.download.arguments import (
     download_options,
     verify_options,
 )
-from app.inspect.arguments import YARN, InspectOptions, add_inspect, inspect_options
+from app.inspect.arguments import KV_BITS, YARN, InspectOptions, add_inspect, inspect_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,23 @@ class AskOptions:
     system: str | None
     model: Path | None
     direct: bool
+    think_budget: int | None
     history: Path | None
     max_tokens: int | None
     temperature: float | None
     seed: int | None
     context: int | None
     yarn: Literal[1, 2, 4]
+    kv_bits: Literal[16, 8]
     json: bool
     batch: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """The window is wanted, with these files attached to its draft. Paths are as they were typed."""
+
+    files: tuple[str, ...]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,7 +57,7 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-Options = AskOptions | BenchOptions | DownloadOptions | InspectOptions | VerifyOptions
+Options = AskOptions | BenchOptions | DownloadOptions | InspectOptions | OpenOptions | VerifyOptions
 
 
 def read_arguments(arguments: list[str]) -> Options | None:
@@ -61,9 +70,11 @@ def read_arguments(arguments: list[str]) -> Options | None:
     add_inspect(commands.add_parser("inspect", help="say what a model's folder holds and whether it fits here"))
     add_download(commands.add_parser("download", help="fetch a model, or go on fetching it"))
     add_verify(commands.add_parser("verify", help="say whether a downloaded model is complete and right"))
+    opened = commands.add_parser("open", help="open the window with pictures or videos attached")
+    opened.add_argument("files", nargs="*", metavar="FILE", help="what to attach to the next question")
     found = parser.parse_args(arguments)
-    if found.command is None:
-        return None
+    if found.command in (None, "open"):
+        return OpenOptions(tuple(found.files)) if found.command else None
     if found.command == "inspect":
         return inspect_options(found)
     if found.command == "download":
@@ -82,12 +93,14 @@ def read_arguments(arguments: list[str]) -> Options | None:
         system=found.system,
         model=found.model,
         direct=found.direct,
+        think_budget=found.think_budget,
         history=found.history,
         max_tokens=found.max_tokens,
         temperature=found.temperature,
         seed=found.seed,
         context=found.context,
         yarn=found.yarn,
+        kv_bits=found.kv_bits,
         json=found.json,
         batch=found.batch,
     )
@@ -107,6 +120,9 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("--model", type=Path, metavar="DIR", help="a model's folder; without it the demo model answers")
     ask.add_argument("--direct", action="store_true", help="answer at once, without thinking")
     ask.add_argument(
+        "--think-budget", type=_count, metavar="N", help="lead the thinking to its answer after so many tokens"
+    )
+    ask.add_argument(
         "--history", type=Path, metavar="FILE", help='a JSON list of {"role", "content"} that comes before'
     )
     ask.add_argument("--max-tokens", type=_count, metavar="N", help="end the answer after so many tokens")
@@ -114,6 +130,7 @@ def _add_ask(ask: argparse.ArgumentParser) -> None:
     ask.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     ask.add_argument("--context", type=_count, metavar="N", help="tokens of context to make room for")
     ask.add_argument("--yarn", type=int, choices=YARN, default=1, help="stretch positions, for very long contexts only")
+    ask.add_argument("--kv-bits", type=int, choices=KV_BITS, default=16, help="8: twice the context in the same memory")
     ask.add_argument("--json", action="store_true", help="print one JSON object at the end")
     ask.add_argument("--batch", type=Path, metavar="FILE", help="answer every line of a file, a JSON object each")
 

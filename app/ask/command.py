@@ -48,7 +48,7 @@ def ask(options: AskOptions) -> int:
 
 def _one(options: AskOptions, screen: Screen) -> int:
     question = question_of(options)
-    with Answering(_model(options), options.context, screen.hear, options.yarn) as answering:
+    with _answering(options, screen) as answering:
         answered = answering.answer(question, options.temperature)
     screen.end()
     if options.json:
@@ -61,7 +61,7 @@ def _one(options: AskOptions, screen: Screen) -> int:
 
 def _batch(options: AskOptions, path: Path, screen: Screen) -> int:
     lines = batch_lines(path)
-    with Answering(_model(options), options.context, screen.hear, options.yarn) as answering:
+    with _answering(options, screen) as answering:
         if lines:
             answering.open()  # a model that cannot be loaded is the command's mistake and not that of every line
         for line in lines:
@@ -72,6 +72,10 @@ def _batch(options: AskOptions, path: Path, screen: Screen) -> int:
             screen.clear()
             print(json.dumps(result, ensure_ascii=False), flush=True)  # noqa: T201 - what was asked for
     return 0
+
+
+def _answering(options: AskOptions, screen: Screen) -> Answering:
+    return Answering(_model(options), options.context, screen.hear, yarn=options.yarn, kv_bits=options.kv_bits)
 
 
 def _model(options: AskOptions) -> Path:

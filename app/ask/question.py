@@ -37,6 +37,7 @@ class Question:
     history: tuple[Turn, ...] = ()
     system: str | None = None
     direct: bool = False
+    think_budget: int = 0
     max_tokens: int = MAX_TOKENS
     seed: int | None = None
 
@@ -52,6 +53,7 @@ def question_of(options: AskOptions) -> Question:
             history=history,
             system=options.system,
             direct=options.direct,
+            think_budget=options.think_budget or 0,
             max_tokens=options.max_tokens or MAX_TOKENS,
             seed=options.seed,
         )
@@ -77,8 +79,10 @@ def question_in(line: bytes, options: AskOptions) -> Question:
         if value is not None and not fits:
             raise AskError(f'The field "{name}" of this line has a value of the wrong kind; correct it.')
     max_tokens = plain.get("max_tokens", options.max_tokens)
-    if max_tokens is not None and not 1 <= max_tokens <= 2**31:
-        raise AskError('The field "max_tokens" of this line is not a positive number; leave it out or correct it.')
+    think_budget = plain.get("think_budget", options.think_budget)
+    for name, number in (("max_tokens", max_tokens), ("think_budget", think_budget)):
+        if number is not None and not 1 <= number <= 2**31:
+            raise AskError(f'The field "{name}" of this line is not a positive number; leave it out or correct it.')
     return _checked(
         Question(
             text=plain.get("text") or "",
@@ -87,6 +91,7 @@ def question_in(line: bytes, options: AskOptions) -> Question:
             history=_turns(plain.get("history") or []),
             system=plain.get("system", options.system),
             direct=plain.get("direct", options.direct) is True,
+            think_budget=think_budget or 0,
             max_tokens=max_tokens or MAX_TOKENS,
             seed=plain.get("seed", options.seed),
         )
@@ -100,6 +105,7 @@ _FIELDS: dict[str, type] = {
     "history": list,
     "system": str,
     "direct": bool,
+    "think_budget": int,
     "max_tokens": int,
     "seed": int,
 }

@@ -15,12 +15,9 @@ from app.protocol import (
     Delta,
     Finished,
     FinishReason,
-    Generate,
-    Measure,
     Media,
     Part,
     Prefill,
-    Sampling,
     Text,
     Thumbnail,
     Timings,
@@ -43,15 +40,23 @@ class Attached:
     seen: tuple[int, int] = (0, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the model is given in place of all that was before: a summary, or nothing if it is empty."""
+
+    summary: str = ""
+
+
 @dataclass(slots=True)
 class Question:
-    """What the person sent."""
+    """What the person sent. With a `memory` the part of the conversation that the model remembers begins here."""
 
     key: str
     parent: str | None
     text: str
     attached: tuple[Attached, ...] = ()
     made_at: float = field(default_factory=time.time)
+    memory: Memory | None = None
 
     def message(self) -> ChatMessage:
         """The question as the model reads it: the media first, then the text."""
@@ -77,6 +82,10 @@ class Answer:
     answer_tokens: int = 0
     written_before: int = 0
     """Tokens of the answer that were there when it was gone on with."""
+    thinking_budget: int = 0
+    """Tokens of thinking after which it is led to its answer; 0 is no limit."""
+    hurried: bool = False
+    """The person wants it to answer now."""
     asked_at: float = 0.0
     thinking_from: float | None = None
     thinking_until: float | None = None
@@ -98,7 +107,8 @@ class Answer:
     @property
     def can_go_on(self) -> bool:
         """Whether it was cut off in the middle of its text, so that the model could go on writing it."""
-        return self.over and self.ending in ("interrupted", "stopped", "length", "failed") and bool(self.text.strip())
+        cut_off = ("interrupted", "stopped", "length", "context", "failed")
+        return self.over and self.ending in cut_off and bool(self.text.strip())
 
     def resume(self) -> None:
         """It is to be gone on with where it ends; it waits for its turn."""
@@ -106,6 +116,7 @@ class Answer:
         self.usage = self.timings = None
         self.read = self.to_read = self.reused = 0
         self.first_token_at = None
+        self.hurried = False
         self.written_before = self.answer_tokens
 
     def asked(self, now: float) -> None:
@@ -161,6 +172,8 @@ class Answer:
         """Tokens of the context window that the conversation takes up to here; 0 while unknown."""
         if self.usage is not None:
             return self.usage.prompt + self.usage.thinking + self.usage.answer
+        if self.written_before:  # what was there when it was gone on with is read, and its thinking is not
+            return self.to_read + self.answer_tokens - self.written_before
         return self.to_read + self.thinking_tokens + self.answer_tokens
 
     def _end_thinking(self, now: float) -> None:
@@ -173,10 +186,16 @@ Node = Question | Answer
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the person chose for one conversation; None where nothing was chosen yet."""
+    """What the person chose for one conversation; None where nothing was chosen yet. `system` is the text that the
+    model is told first, so that a conversation stays what it was when the library of prompts changes; `thinking_budget`
+    the tokens of thinking after which it is led to its answer, 0 for no limit; `folder` the name of the folder that it
+    lies in, empty for none."""
 
     thinking: bool | None = None
     preset: str | None = None
+    system: str | None = None
+    thinking_budget: int | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,7 @@ class Shape:
     chosen: dict[str | None, str]
     children: dict[str | None, list[str]]
     parents: dict[str, str | None]
+    memories: dict[str, Memory | None]
 
 
 @dataclass(slots=True)
@@ -267,12 +287,12 @@ class Conversation:
 
     def reveal(self, key: str) -> None:
         """Choose every version on the way to a node, so that the path leads through it."""
-        for node in (*self._ancestors(self.nodes[key]), self.nodes[key]):
+        for node in (*self.ancestors(self.nodes[key]), self.nodes[key]):
             self.chosen[node.parent] = node.key
 
     def edit_question(self, question: Question, text: str, thinking: bool) -> Answer:
         """Another version of a question, with the same media, and the still empty answer to it; both are shown."""
-        fresh = Question(uuid.uuid4().hex, question.parent, text, question.attached)
+        fresh = Question(uuid.uuid4().hex, question.parent, text, question.attached, memory=question.memory)
         self.add(fresh)
         return self._add_answer(fresh.key, thinking)
 
@@ -287,16 +307,27 @@ class Conversation:
         node = self.nodes[key]
         fresh = Conversation(choices=self.choices)
         parent: str | None = None
-        for earlier in (*self._ancestors(node), node):
+        for earlier in (*self.ancestors(node), node):
             copied = replace(earlier, key=uuid.uuid4().hex, parent=parent)  # type: ignore[arg-type]  # None only for a question
             fresh.add(copied)
             parent = copied.key
         return fresh
 
+    def ancestors(self, node: Node) -> list[Node]:
+        """What comes before a node, first question first, whichever versions are shown."""
+        nodes: list[Node] = []
+        parent = node.parent
+        while parent is not None:
+            nodes.append(self.nodes[parent])
+            parent = self.nodes[parent].parent
+        return nodes[::-1]
+
     def shape(self) -> "Shape":
         """What hangs where at the moment, for `reshape`."""
         children = {parent: list(keys) for parent, keys in self._children.items()}
-        return Shape(dict(self.nodes), dict(self.chosen), children, {k: n.parent for k, n in self.nodes.items()})
+        memories = {key: node.memory for key, node in self.nodes.items() if isinstance(node, Question)}
+        parents = {key: node.parent for key, node in self.nodes.items()}
+        return Shape(dict(self.nodes), dict(self.chosen), children, parents, memories)
 
     def reshape(self, shape: "Shape") -> None:
         """Hang everything where it hung, what was taken out meanwhile included."""
@@ -304,6 +335,10 @@ class Conversation:
         self._children = {parent: list(keys) for parent, keys in shape.children.items()}
         for key, parent in shape.parents.items():
             self.nodes[key].parent = parent
+        for key, memory in shape.memories.items():
+            node = self.nodes[key]
+            if isinstance(node, Question):
+                node.memory = memory
 
     def remove_turn(self, answer: Answer) -> list[str]:
         """Take a question out with all its answers; what followed the shown answer follows what was before. Returns
@@ -314,7 +349,10 @@ class Conversation:
         kept = {node.key for key in follows for node in self._below(self.nodes[key])}
         gone = [node.key for node in self._below(question) if node.key not in kept]
         for key in follows:
-            self.nodes[key].parent = question.parent
+            following = self.nodes[key]
+            following.parent = question.parent
+            if isinstance(following, Question):  # what was left out with the question stays left out
+                following.memory = following.memory or question.memory
         siblings = [key for key in self._children.get(question.parent, []) if key != question.key]
         self._children[question.parent] = siblings + follows
         for key in gone:
@@ -324,40 +362,11 @@ class Conversation:
         self._choose(question.parent, shown)
         return gone
 
-    def messages_before(self, node: Node | None) -> tuple[ChatMessage, ...]:
-        """What the model reads before `node`, or of the whole path if None: answers without their thinking."""
-        messages: list[ChatMessage] = []
-        for earlier in self._ancestors(node) if node is not None else self.path():
-            if isinstance(earlier, Question):
-                messages.append(earlier.message())
-            elif earlier.text.strip():  # an answer that never began would teach the model to say nothing
-                messages.append(ChatMessage("assistant", (Text(earlier.text),)))
-        return tuple(messages)
-
-    def generate(self, answer: Answer, sampling: Sampling, max_tokens: int) -> Generate:
-        """The request for an answer of this conversation."""
-        messages = self.messages_before(answer)
-        if answer.text:  # it is to go on where it ends
-            messages = (*messages, ChatMessage("assistant", (Text(answer.text),)))
-        return Generate(answer.key, self.key, messages, answer.wants_thinking, sampling, max_tokens)
-
-    def measure(self, request: str, draft: ChatMessage | None, thinking: bool) -> Measure:
-        """The request that counts the tokens of what is shown and of a draft after it."""
-        return Measure(request, self.key, self.messages_before(None), draft, thinking)
-
     def add(self, node: Node) -> None:
         """Put a node, whose parent is there already, in its place and show it."""
         self.nodes[node.key] = node
         self.chosen[node.parent] = node.key
         self._children.setdefault(node.parent, []).append(node.key)
-
-    def _ancestors(self, node: Node) -> list[Node]:
-        nodes: list[Node] = []
-        parent = node.parent
-        while parent is not None:
-            nodes.append(self.nodes[parent])
-            parent = self.nodes[parent].parent
-        return nodes[::-1]
 
     def _below(self, node: Node) -> list[Node]:
         """The node and everything that follows it, in any version."""

@@ -1,30 +1,26 @@
-"""The one object that holds what the window shows: the engine's state, the shown conversation, what waits its turn.
+"""The one object that holds what the window shows: the engine's state, the shown conversation, and what belongs to it.
 
 Knows: which event changes what, what the engine is told next, and that the library keeps a question before the engine
-hears it and a text before a pane shows it. Does not know: widgets, the disk. Its state is derived from events alone
-(`app.ui.state`); text reaches the panes at most every 33 ms, however fast the engine is.
+hears it. Does not know: widgets, the disk. Its state is derived from events alone (`app.ui.state`); what is being
+answered and what waits is held by `app.ui.turns`.
 """
 
 import time
-import uuid
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import assert_never
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from app import paths
+from app.chat import sent
 from app.chat.conversation import Answer, Choices, Conversation, Node, Question
-from app.history.store import Growth
-from app.presets import MAX_TOKENS, default_sampling
+from app.chat.memory import summary_room
+from app.presets import MAX_TOKENS
 from app.protocol import (
     AnswerNow,
     Delta,
     EngineEvent,
     Failed,
     Finished,
-    Forget,
     Gauges,
     Hello,
     Load,
@@ -32,15 +28,18 @@ from app.protocol import (
     Loading,
     Measured,
     Prefill,
-    Sampling,
     Stop,
     Unload,
     Unloaded,
 )
 from app.settings import Settings
+from app.ui import chosen
+from app.ui.counting import Counting
 from app.ui.draft import Draft
 from app.ui.engine_process import EngineProcess
+from app.ui.forgetting import Forgetting
 from app.ui.library import Library
+from app.ui.naming import Naming
 from app.ui.reattaching import Reattaching
 from app.ui.state import (
     Answering,
@@ -58,22 +57,17 @@ from app.ui.state import (
     UnloadSent,
     after,
 )
+from app.ui.turns import Turns
 
-PAINT_MS = 33
-NO_ACTION, RESTART, CHOOSE_MODEL, AGAIN = "", "restart", "choose_model", "again"
-
-
-@dataclass(frozen=True, slots=True)
-class ContextUse:
-    """Tokens of the context window: taken by the conversation, by the draft, and in all (0: unknown)."""
-
-    used: int = 0
-    draft: int = 0
-    total: int = 0
+NO_ACTION, RESTART, CHOOSE_MODEL, AGAIN, STOP, ANSWER_NOW = "", "restart", "choose_model", "again", "stop", "answer_now"
+IN_CIRCLES = "The {} seems to go round in circles."
+BUSY = "The answer is still being written: stop it first, or wait for its end."
+FULL = "The context is full."
 
 
 class Session(QObject):
-    """Takes what the person wants and what the engine says; emits what there is to show."""
+    """Takes what the person wants and what the engine says; emits what there is to show. `filled`: the context of the
+    shown conversation is full, with a sentence, and whether what did not fit is the draft again."""
 
     state_changed = Signal(object)
     conversations_changed = Signal()
@@ -83,6 +77,7 @@ class Session(QObject):
     context_changed = Signal(object)
     draft_replaced = Signal(str)
     noticed = Signal(str, str)
+    filled = Signal(str, bool)
 
     def __init__(
         self,
@@ -94,28 +89,24 @@ class Session(QObject):
     ) -> None:
         super().__init__(parent)
         self.state: State = Starting()
-        self.current = Conversation()
+        self.current = Conversation(choices=chosen.for_new(settings))
         self.library = library
         self.draft = draft
         self.settings = settings
-        self.sampling: Sampling | None = None
-        self.context = ContextUse()
+        self.counting = Counting(self)
+        self.counting.changed.connect(self.context_changed)
         self._engine = engine
-        self._waiting: deque[tuple[Conversation, Answer]] = deque()
-        self._running: tuple[Conversation, Answer] | None = None
-        self._measure = ""
+        self.turns = Turns(library, self)
+        self.turns.grew.connect(self._on_grew)
+        self.turns.ended.connect(self._on_ended)
+        self.turns.looped.connect(self._on_looped)
+        self.naming = Naming(self, engine)
         self._submit_when_decoded = False
-        self._unpainted: Answer | None = None
-        self._arrived: list[tuple[Delta, float]] = []
-        self._to_forget: set[str] = set()
+        self._forgetting = Forgetting(engine, library)
         self._reattaching = Reattaching(draft.decoder, library, self)
         self._reattaching.changed.connect(self._on_reattached)
         library.changed.connect(self.conversations_changed)
         library.noticed.connect(self._on_library_noticed)
-        self._paint = QTimer(self)
-        self._paint.setSingleShot(True)
-        self._paint.setInterval(PAINT_MS)
-        self._paint.timeout.connect(self._on_paint_due)
         self._unused = QTimer(self)
         self._unused.setSingleShot(True)
         self._unused.timeout.connect(self.unload)
@@ -130,7 +121,8 @@ class Session(QObject):
     @Slot()
     def start(self) -> None:
         """Start the engine, or start it again; what is being answered is interrupted."""
-        self._interrupt()
+        self.turns.interrupt()
+        self.naming.lose()
         self._engine.start()
         self._advance(Started())
 
@@ -140,19 +132,20 @@ class Session(QObject):
         if isinstance(self.state, Dead | Starting | LoadingModel):
             self.start()  # a load that is under way is not waited for
             return
-        if self._running is not None:
-            self._engine.send(Stop(self._running[1].key))
-        self._interrupt()
+        if self.turns.running is not None:
+            self._engine.send(Stop(self.turns.running[1].key))
+        self.turns.interrupt()
         self._send_load()
 
     @Slot()
     def unload(self) -> None:
         """Give the model's memory back until the next question."""
         if isinstance(self.state, Ready):
+            self.naming.drop()
             self._engine.send(Unload())
             self._advance(UnloadSent())
         elif isinstance(self.state, Answering):
-            self.noticed.emit("The answer is still being written: stop it first, or wait for its end.", NO_ACTION)
+            self.noticed.emit(BUSY, NO_ACTION)
 
     def watch(self) -> None:
         """The model was used, or may be unloaded after another time: count from now."""
@@ -164,16 +157,16 @@ class Session(QObject):
     @Slot()
     def submit(self) -> None:
         """Send the draft, or say why not; it is kept in that case."""
+        self.naming.drop()
         obstacle = self.draft.obstacle()
-        last = self.current.last_answer()
         if obstacle:
             self.noticed.emit(obstacle, NO_ACTION)
         elif isinstance(self.state, Dead):
             self.noticed.emit(self.state.reason, RESTART)
         elif isinstance(self.state, NoModel) and not self.state.unloaded:
             self.noticed.emit(self.state.reason or "No model is loaded: choose one to go on.", CHOOSE_MODEL)
-        elif last is not None and not last.over:
-            self.noticed.emit("The answer is still being written: stop it first, or wait for its end.", NO_ACTION)
+        elif self.running(self.current):
+            self.noticed.emit(BUSY, NO_ACTION)
         elif self.draft.pending:
             self._submit_when_decoded = True
         else:
@@ -182,30 +175,30 @@ class Session(QObject):
     @Slot()
     def stop(self) -> None:
         """Stop what is being answered in the shown conversation, or take it back if it still waits."""
-        if self._running is not None and self._running[0] is self.current:
-            self._engine.send(Stop(self._running[1].key))
+        running = self.turns.running
+        if running is not None and running[0].key == self.current.key:
+            self._engine.send(Stop(running[1].key))
             return
-        mine = [item for item in self._waiting if item[0] is self.current]
-        self._waiting = deque(item for item in self._waiting if item[0] is not self.current)
-        for conversation, answer in mine:
-            if answer.empty:
+        for conversation, answer in self.turns.take_back(self.current.key):
+            if answer.empty and self.turns.is_kept(answer):
                 self._withdraw(conversation, answer)
-            else:  # it was to go on
-                answer.interrupted(time.monotonic())
-                self.library.ended(conversation, answer)
+            else:  # it was to go on, or is no part of the conversation
+                self.turns.give_up(conversation, answer)
                 self.path_changed.emit(self.current)
-                self.conversations_changed.emit()
 
     @Slot()
     def answer_now(self) -> None:
         """Lead the running answer out of its thinking."""
-        if self._running is not None:
-            self._engine.send(AnswerNow(self._running[1].key))
+        running = self.turns.running
+        if running is not None and running[0].key == self.current.key:
+            self._engine.send(AnswerNow(running[1].key))
+            running[1].hurried = True
+            self.answer_changed.emit(running[1])
 
     @Slot()
     def new_conversation(self) -> None:
         """Show an empty conversation; one that is still empty is used again."""
-        self.show(self.current if not self.current.nodes else Conversation())
+        self.show(self.current if not self.current.nodes else self._fresh())
 
     @Slot(str)
     def open(self, key: str) -> None:
@@ -238,38 +231,16 @@ class Session(QObject):
         self._end_all_of({key})
         self.library.trash(key)
         if self.current.key == key:
-            self.show(Conversation())
+            self.show(self._fresh())
 
     def erase(self, keys: tuple[str, ...]) -> None:
         """Erase conversations, here and in what the engine remembers; none means everything in the trash."""
-        keys = keys or tuple(summary.key for summary in self.library.trashed())
-        if isinstance(self.state, Starting | Dead):
-            self._to_forget |= set(keys)
-        else:
-            self._forget(keys)
-        if keys:
-            self.library.erase(keys)
-
-    def _forget_what_is_gone(self) -> None:
-        """Have a fresh engine forget what was erased without it, and what has been in the trash for too long."""
-        expired = self.library.expired()
-        self._forget(self._to_forget | set(expired))
-        self._to_forget.clear()
-        if expired:
-            self.library.erase(expired)
-
-    def _forget(self, keys: Iterable[str]) -> None:
-        cache = str(paths.cache_dir() / "engine")
-        for key in keys:
-            self._engine.send(Forget(key, cache))
+        self._forgetting.erase(keys, engine_runs=not isinstance(self.state, Starting | Dead))
 
     def close(self) -> None:
         """Keep what has been written so far, as interrupted; for the end of the program."""
-        self._interrupt()
-        for conversation, answer in self._waiting:
-            answer.interrupted(time.monotonic())
-            self.library.ended(conversation, answer)
-        self._waiting.clear()
+        self.turns.interrupt()
+        self.turns.interrupt_waiting()
 
     def show(self, conversation: Conversation) -> None:
         """Show this conversation."""
@@ -279,24 +250,23 @@ class Session(QObject):
         self._reattaching.check(conversation)
         self.conversations_changed.emit()
         self.path_changed.emit(self.current)
-        self._set_context(0, 0)
+        self.counting.begin()
         self.draft.count_soon()
 
     def idle(self) -> bool:
         """Whether nothing is being answered in the shown conversation; a sentence is said otherwise."""
         if self.running(self.current):
-            self.noticed.emit("The answer is still being written: stop it first, or wait for its end.", NO_ACTION)
+            self.noticed.emit(BUSY, NO_ACTION)
             return False
         return True
 
     def _end_all_of(self, keys: set[str]) -> None:
-        if self._running is not None and self._running[0].key in keys:
-            self._engine.send(Stop(self._running[1].key))
-            self._interrupt()
-        for conversation, answer in [item for item in self._waiting if item[0].key in keys]:
-            answer.interrupted(time.monotonic())
-            self.library.ended(conversation, answer)
-        self._waiting = deque(item for item in self._waiting if item[0].key not in keys)
+        self.naming.drop()
+        running = self.turns.running
+        if running is not None and running[0].key in keys:
+            self._engine.send(Stop(running[1].key))
+            self.turns.interrupt()
+        self.turns.interrupt_waiting(keys)
 
     @Slot()
     def measure(self) -> None:
@@ -306,10 +276,17 @@ class Session(QObject):
         self.watch()
         message = self.draft.message()
         if message is None and not self.current.nodes:
-            self._set_context(0, 0)
+            self.counting.show(0, 0)
             return
-        self._measure = uuid.uuid4().hex
-        self._engine.send(self.current.measure(self._measure, message, self.settings.thinking))
+        self._engine.send(self.counting.ask(self.current, message, thinking=self.thinking))
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the next answer of the shown conversation is thought over."""
+        return chosen.thinks(self.current.choices, self.settings)
+
+    def _fresh(self) -> Conversation:
+        return Conversation(choices=chosen.for_new(self.settings))
 
     def running(self, conversation: Conversation) -> bool:
         """Whether something is being answered in a conversation, or waits to be."""
@@ -317,16 +294,17 @@ class Session(QObject):
 
     def busy(self) -> set[str]:
         """The keys of the conversations in which something is being answered, or waits to be."""
-        running = {self._running[0].key} if self._running is not None else set()
-        return running | {conversation.key for conversation, _ in self._waiting}
+        return self.turns.busy()
 
     # ---- what the engine says --------------------------------------------------------------------------------------
 
     @Slot(object)
     def _on_engine_event(self, event: EngineEvent) -> None:
+        if self.naming.hear(event):
+            return
         match event:
             case Hello():
-                self._forget_what_is_gone()
+                self._forgetting.catch_up()
                 self._send_load()
             case Loaded():
                 self.draft.set_limits(event.model.video)
@@ -347,51 +325,64 @@ class Session(QObject):
 
     @Slot(str)
     def _on_engine_died(self, sentence: str) -> None:
-        self._interrupt()
+        self.turns.interrupt()
+        self.naming.lose()
         self._advance(Died(sentence))
         self.noticed.emit(sentence, RESTART)
 
     def _on_progress(self, event: Prefill | Delta | Finished) -> None:
-        if self._running is None or self._running[1].key != event.request:
-            return
-        answer = self._running[1]
-        match event:
-            case Prefill():
-                answer.prefilled(event)
-                self._paint_soon(answer)
-            case Delta():
-                self._arrived.append((event, time.monotonic()))
-                self._paint_soon(answer)
-            case Finished():
-                self._take_arrived()
-                answer.finished(event, time.monotonic())
-                self._conclude(answer)
+        if self.turns.is_running(event.request):
+            self.turns.hear(event)
+            if isinstance(event, Finished):
                 self.measure()  # its thinking leaves the context
-            case _:
-                assert_never(event)
 
     def _on_measured(self, event: Measured) -> None:
-        if event.request == self._measure:
+        if self.counting.is_asked(event.request):
             self.draft.measured(event)
-            used = self.context.used if self.running(self.current) else event.conversation_tokens
-            self._set_context(used, event.draft_tokens)
+            self.counting.hear(event, growing=self.running(self.current))
 
     def _on_failed(self, event: Failed) -> None:
-        if event.request and event.request == self._measure:
+        if self.counting.is_asked(event.request):
             return  # the same sentence comes when the draft is sent
         if not event.request:
             self.noticed.emit(event.message, CHOOSE_MODEL if isinstance(self.state, LoadingModel) else NO_ACTION)
-        elif self._running is not None and self._running[1].key == event.request:
-            conversation, answer = self._running
-            self._take_arrived()
-            if answer.empty and event.kind in ("context", "bad_input"):
-                self._running = None
-                self._withdraw(conversation, answer)
-                self.noticed.emit(event.message, NO_ACTION)
+        elif self.turns.running is not None and self.turns.is_running(event.request):
+            conversation, answer = self.turns.running
+            self.turns.catch_up()
+            if not self.turns.is_kept(answer):
+                self.turns.fail(event.message)
+            elif answer.empty and event.kind in ("context", "bad_input"):
+                self.turns.withdraw()
+                drafted = self._withdraw(conversation, answer)
+                if event.kind == "context" and conversation is self.current:
+                    self.filled.emit(event.message, drafted)
+                else:
+                    self.noticed.emit(event.message, NO_ACTION)
+            elif event.kind == "context":  # it was to go on, and there is no room yet
+                self.turns.fail("", "context")
             else:
-                answer.failed(event.message, time.monotonic())
-                self._conclude(answer)
+                self.turns.fail(event.message)
                 self.noticed.emit(event.message, AGAIN if conversation is self.current else NO_ACTION)
+
+    @Slot(object)
+    def _on_grew(self, answer: Answer) -> None:
+        if answer.key in self.current.nodes:
+            self.answer_changed.emit(answer)
+            if answer.context_used():
+                self.counting.show(answer.context_used(), self.counting.use.draft)
+
+    @Slot(object, object)
+    def _on_ended(self, conversation: Conversation, answer: Answer) -> None:
+        self.conversations_changed.emit()
+        if answer.ending == "context" and conversation is self.current:
+            self.filled.emit(FULL, False)
+
+    @Slot(object, object)
+    def _on_looped(self, conversation: Conversation, answer: Answer) -> None:
+        """Nothing is done about it unless the person wants it."""
+        if conversation is self.current and not answer.hurried:
+            thinks = answer.stage == "thinking"
+            self.noticed.emit(IN_CIRCLES.format("thinking" if thinks else "answer"), ANSWER_NOW if thinks else STOP)
 
     # ---- what follows ----------------------------------------------------------------------------------------------
 
@@ -399,6 +390,8 @@ class Session(QObject):
         state = after(self.state, event)
         if state != self.state:
             was, self.state = self.state, state
+            if isinstance(state, Ready | Answering):
+                self.counting.total = state.model.context
             if isinstance(state, Ready):
                 self._pump()
                 if isinstance(was, LoadingModel):
@@ -407,117 +400,86 @@ class Session(QObject):
             self.state_changed.emit(self.state)
 
     def _send_load(self) -> None:
+        self.naming.drop()
         settings = self.settings
         folder = settings.model_dir()
         cache = str(paths.cache_dir() / "engine")
         name = folder.name if settings.model else "demo model"
-        device, backend, context = settings.device, settings.backend, settings.context
-        self._engine.send(Load(str(folder), device, backend, context, cache, yarn=settings.yarn))
+        device, backend, context, kv_bits = settings.device, settings.backend, settings.context, settings.kv_bits
+        self._engine.send(Load(str(folder), device, backend, context, cache, yarn=settings.yarn, kv_bits=kv_bits))
         self._advance(LoadSent(name, time.monotonic()))
 
     def _submit(self) -> None:
         self._submit_when_decoded = False
         sources = self.draft.sources()
-        if not self.current.nodes:
-            self.current.choices = Choices(self.settings.thinking, self.settings.preset)
-        answer = self.current.ask(self.draft.text.strip(), self.draft.attached, self.settings.thinking)
-        self._measure = ""  # a count that is still to come is of what was just sent
+        answer = self.current.ask(self.draft.text.strip(), self.draft.attached, self.thinking)
+        self.counting.draft_sent()
         self.draft.clear()
         self.draft_replaced.emit("")
         self.enqueue(answer, [self.current.question_of(answer), answer], sources)
 
     def enqueue(self, answer: Answer, nodes: list[Node], sources: dict[str, str] | None = None) -> None:
         """Have an answer made in its turn; the library keeps what is new before the engine hears of it."""
-        self._waiting.append((self.current, answer))
+        self.turns.put(self.current, answer)
         if nodes:
             self.library.asked(self.current, nodes, sources or {})
         self._pump()
         self.conversations_changed.emit()
         self.path_changed.emit(self.current)
 
+    def go_on(self, answer: Answer) -> None:
+        """Have an answer of the shown conversation that ended too early go on."""
+        answer.resume()
+        self.library.resumed(self.current, answer)
+        self.enqueue(answer, [])
+
+    def again(self, answer: Answer) -> None:
+        """Have another version of an answer of the shown conversation made."""
+        fresh = self.current.again(answer, self.thinking)
+        self.enqueue(fresh, [fresh])
+
+    def enqueue_aside(self, conversation: Conversation, answer: Answer) -> None:
+        """Have something short written in its turn that is no part of a conversation, and is not kept."""
+        self.turns.put(conversation, answer, kept=False)
+        self._pump()
+        self.conversations_changed.emit()
+
     def _pump(self) -> None:
         """Ask for the next answer that waits, if the model is free."""
-        if self._waiting and isinstance(self.state, NoModel) and self.state.unloaded:
+        if self.turns.first and isinstance(self.state, NoModel) and self.state.unloaded:
             self._send_load()
-        if not isinstance(self.state, Ready) or not self._waiting:
+        if not isinstance(self.state, Ready) or not self.turns.first:
             return
-        if self._reattaching.check(self._waiting[0][0]):
+        if self._reattaching.check(self.turns.first[0]):
             return  # its pictures are decoded again first
-        conversation, answer = self._waiting.popleft()
-        self._running = (conversation, answer)
-        answer.asked(time.monotonic())
-        sampling = self.sampling or default_sampling(thinking=answer.wants_thinking, demo=self.state.model.demo)
-        self._engine.send(conversation.generate(answer, sampling, MAX_TOKENS))
+        self.naming.drop()
+        conversation, answer = self.turns.begin()
+        if answer.wants_thinking:
+            answer.thinking_budget = chosen.thinking_budget(conversation.choices, self.settings)
+        most = MAX_TOKENS if self.turns.is_kept(answer) else summary_room(self.state.model.context)
+        demo, thinking = self.state.model.demo, answer.wants_thinking
+        sampling = chosen.sampling_of(conversation.choices, self.settings, thinking=thinking, demo=demo)
+        self._engine.send(sent.generate(conversation, answer, sampling, most))
         self._advance(GenerateSent(answer.key))
-        self._paint_soon(answer)
 
-    def _withdraw(self, conversation: Conversation, answer: Answer) -> None:
+    def _withdraw(self, conversation: Conversation, answer: Answer) -> bool:
+        """Take an answer out of which there is nothing; whether its question became the draft again."""
         question: Question = conversation.withdraw(answer)
         gone = [node.key for node in (question, answer) if node.key not in conversation.nodes]
         self.library.removed(conversation, gone)
-        if question.key not in conversation.nodes:
+        drafted = question.key not in conversation.nodes
+        if drafted:
             self.draft.restore(question.text, question.attached)
             self.draft_replaced.emit(self.draft.text)
         self.conversations_changed.emit()
         self.path_changed.emit(self.current)
         self.measure()
-
-    def _interrupt(self) -> None:
-        if self._running is not None:
-            self._take_arrived()
-            answer = self._running[1]
-            answer.interrupted(time.monotonic())
-            self._conclude(answer)
-
-    def _conclude(self, answer: Answer) -> None:
-        """Keep and paint the end of an answer at once."""
-        if self._running is not None:
-            self.library.ended(self._running[0], answer)
-        self._running = None
-        self._unpainted = answer
-        self._on_paint_due()
-        self.conversations_changed.emit()
-
-    def _take_arrived(self) -> None:
-        """Let the running answer grow by what has arrived; it is kept before anything can paint it."""
-        arrived, self._arrived = self._arrived, []
-        if self._running is None or not arrived:
-            return
-        conversation, answer = self._running
-        growths: list[Growth] = []
-        for delta, at in arrived:
-            answer.grew(delta, at)
-            before = growths.pop().text if growths and growths[-1].channel == delta.channel else ""
-            tokens = answer.thinking_tokens if delta.channel == "thinking" else answer.answer_tokens
-            growths.append(Growth(delta.channel, before + delta.text, tokens, answer.thought_for(at)))
-        self.library.grew(conversation, answer, growths)
-
-    def _paint_soon(self, answer: Answer) -> None:
-        self._unpainted = answer
-        if not self._paint.isActive():
-            self._paint.start()
-
-    @Slot()
-    def _on_paint_due(self) -> None:
-        self._take_arrived()
-        answer, self._unpainted = self._unpainted, None
-        self._paint.stop()
-        if answer is None or answer.key not in self.current.nodes:
-            return
-        began = time.monotonic()
-        self.answer_changed.emit(answer)
-        # Whatever a text costs to draw, two thirds of the time stay for the person.
-        self._paint.setInterval(max(PAINT_MS, round(2000 * (time.monotonic() - began))))
-        if answer.context_used():
-            self._set_context(answer.context_used(), self.context.draft)
-
-    def _set_context(self, used: int, draft: int) -> None:
-        total = self.state.model.context if isinstance(self.state, Ready | Answering) else self.context.total
-        self.context = ContextUse(used, draft, total)
-        self.context_changed.emit(self.context)
+        return drafted
 
     @Slot()
     def _on_draft_changed(self) -> None:
+        if self.draft.text or self.draft.items:
+            self.naming.drop()  # a question is on its way
         if self._submit_when_decoded and not self.draft.pending:
             self._submit_when_decoded = False
             self.submit()
@@ -533,11 +495,9 @@ class Session(QObject):
     @Slot(str, str)
     def _on_reattached(self, conversation: str, refusal: str) -> None:
         """Pictures of a conversation were decoded again, or could not be."""
-        waiting = self._waiting[0] if self._waiting else None
+        waiting = self.turns.first
         if refusal and waiting is not None and waiting[0].key == conversation:
-            self._waiting.popleft()
-            waiting[1].failed(refusal, time.monotonic())
-            self.library.ended(*waiting)
+            self.turns.fail_first(refusal)
         if refusal:
             self.noticed.emit(refusal, NO_ACTION)
         if self.current.key == conversation:

@@ -8,16 +8,17 @@ from app.plan import RESERVE
 from app.protocol import Gauges
 from app.ui import figures
 from app.ui import theme as look
-from app.ui.session import ContextUse
+from app.ui.counting import ContextUse
+from app.ui.plain_tip import plain_tip
 from app.ui.stacked_bar import NARROW, TINY, WIDE, Gauge, Segment
 from app.ui.theme import Theme
 
 MEMORY_REMARK = "Nearly full: close other programs, or load the model with a smaller context."
-CONTEXT_REMARK = "Nearly full: start a new conversation, or shorten this one."
+CONTEXT_REMARK = "Nearly full: once it is, the oldest turns can be left out, or a summary can take their place."
 TOO_LONG_REMARK = "There is no room for an answer: shorten it by at least {}, or start a new conversation."
 PRIVATE = "Private: no connections open"
 PRIVATE_HINT = "The model runs on this computer. Parley opens no connection; what you write and show stays here."
-
+CONNECTED_HINT = "A model is being downloaded, which is the only connection; what you write and show stays here."
 
 ROOM_FOR_ALL, ROOM_FOR_PRIVATE, ROOM_FOR_SPEED, ROOM_FOR_BARS = 1080, 930, 720, 600
 """From which width on the bars are wide, privacy and speed are said, and the bars are narrow ones and not mere dots."""
@@ -32,6 +33,7 @@ class StatusLine(QFrame):
         self.memory = Gauge("Memory", theme)
         self.context = Gauge("Context", theme)
         self.own_bytes = 0
+        self._connected = False
         self.speed = _figure()
         self.private = _figure()
         self.private.setText(PRIVATE)
@@ -91,6 +93,14 @@ class StatusLine(QFrame):
         remark = CONTEXT_REMARK if room > 0 else TOO_LONG_REMARK.format(_tokens(1 - room))
         self.context.show_parts("Context", parts, use.total, words, remark)
 
+    def show_connection(self, words: str) -> None:
+        """Say what the only open connection is for; nothing for none."""
+        self.private.setText(words or PRIVATE)
+        self.private.setToolTip(plain_tip(CONNECTED_HINT if words else PRIVATE_HINT))
+        if bool(words) != self._connected:
+            self._connected = bool(words)
+            self._fit(self.width())
+
     def show_speed(self, tokens_a_second: float) -> None:
         """Show how fast the newest answer is or was made; nothing for 0."""
         self.speed.setText(f"{tokens_a_second:.0f} tok/s" if tokens_a_second > 0 else "")
@@ -102,12 +112,15 @@ class StatusLine(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         """Give up what matters least where there is little room: wide bars, privacy, the speed."""
         super().resizeEvent(event)
-        width = event.size().width()
+        self._fit(event.size().width())
+
+    def _fit(self, whole: int) -> None:
+        width = look.room(whole)
         bar = WIDE if width >= ROOM_FOR_ALL else NARROW if width >= ROOM_FOR_BARS else TINY
         for gauge in (self.memory, self.context):
             gauge.set_bar(bar)
-        self.private.setVisible(width >= ROOM_FOR_PRIVATE)
-        self.speed.setVisible(width >= ROOM_FOR_SPEED)
+        self.private.setVisible(width >= (ROOM_FOR_SPEED if self._connected else ROOM_FOR_PRIVATE))
+        self.speed.setVisible(width >= (ROOM_FOR_PRIVATE if self._connected else ROOM_FOR_SPEED))
         self._layout.setSpacing(26 if width >= ROOM_FOR_SPEED else 14)
         margin = 22 if width >= ROOM_FOR_BARS else 14
         self._layout.setContentsMargins(margin, 0, margin, 0)
@@ -116,6 +129,7 @@ class StatusLine(QFrame):
         """Draw in other colours."""
         self.memory.apply_theme(theme)
         self.context.apply_theme(theme)
+        self._fit(self.width())  # the text may have another size now
 
 
 def _gib(count: int) -> str:

@@ -15,6 +15,7 @@ from app.ui.sticky_scroll import StickyScroll
 from app.ui.theme import Theme
 
 UNFOLDED_HEIGHT = 220
+ANSWER_NOW, ANSWERS_SOON = "Answer now", "Finishing the sentence…"
 
 
 class ThinkingText(StickyScroll):
@@ -63,7 +64,7 @@ class ThinkingPane(QFrame):
         head.addStretch()
         head.addWidget(self.figures)
         self.text = ThinkingText(theme)
-        self.now = _small_button("Answer now", "Stop thinking and begin with the answer")
+        self.now = _small_button(ANSWER_NOW, "Stop thinking and begin with the answer")
         self.now.clicked.connect(self.answer_now_requested)
         self.fold = _small_button("Fold", "Fold the thinking to one line")
         self.fold.clicked.connect(self.fold_requested)
@@ -84,7 +85,7 @@ class ThinkingPane(QFrame):
         """Show an answer's thinking and what it took."""
         self.title.setText(_title_words(answer))
         self.figures.setText(_figure_words(answer, now))
-        self.now.setVisible(answer.stage == "thinking")
+        _show_now(self.now, answer)
         self.text.show_answer(answer)
 
     def apply_theme(self, theme: Theme) -> None:
@@ -93,20 +94,26 @@ class ThinkingPane(QFrame):
 
 
 class ThinkingLine(QFrame):
-    """The form above the transcript: one line that unfolds, or asks for the pane where there is room for it."""
+    """The form above the transcript: one line that unfolds, or asks for the pane where there is room for it.
+
+    Where it unfolds in place it does so by itself while the model thinks, and folds when the answer begins, unless the
+    person has unfolded or folded it meanwhile: `fold_chosen` tells that for the answers to come.
+    """
 
     unfold_requested = Signal()
     answer_now_requested = Signal()
+    fold_chosen = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("thinkingLine")
         self._theme = theme
         self._unfolds_here = True
+        self._touched = False
         self._answer = Answer("", "", wants_thinking=True)
         self.title = _title()
         self.figures = _figures()
-        self.now = _small_button("Answer now", "Stop thinking and begin with the answer")
+        self.now = _small_button(ANSWER_NOW, "Stop thinking and begin with the answer")
         self.now.clicked.connect(self.answer_now_requested)
         self.now.hide()
         self.chevron = IconButton("down", "Unfold the thinking", theme)
@@ -137,16 +144,21 @@ class ThinkingLine(QFrame):
             self._unfold(False)
 
     def unfold(self) -> None:
-        """Show the thinking below the line."""
+        """Show the thinking below the line, because the person wants to see it."""
+        self._touched = True
         self._unfold(True)
 
-    def show_answer(self, answer: Answer, now: float) -> None:
-        """Show an answer's thinking and what it took."""
+    def show_answer(self, answer: Answer, now: float, *, live: bool) -> None:
+        """Show an answer's thinking and what it took; `live`: unfolded while it grows."""
         self.title.setText(_title_words(answer))
         self.figures.setText(_figure_words(answer, now))
-        self.now.setVisible(answer.stage == "thinking")
+        _show_now(self.now, answer)
+        self._touched = self._touched and answer.key == self._answer.key
         self._answer = answer
-        if not self.text.isHidden():
+        unfolded = live and answer.stage == "thinking"
+        if self._unfolds_here and not self._touched and unfolded is self.text.isHidden():
+            self._unfold(unfolded)
+        elif not self.text.isHidden():
             self.text.show_answer(answer)
 
     def apply_theme(self, theme: Theme) -> None:
@@ -162,7 +174,10 @@ class ThinkingLine(QFrame):
     @Slot()
     def _on_chevron_clicked(self) -> None:
         if self._unfolds_here:
+            self._touched = True
             self._unfold(self.text.isHidden())
+            if self._answer.stage == "thinking":
+                self.fold_chosen.emit(self.text.isHidden())
         else:
             self.unfold_requested.emit()
 
@@ -184,7 +199,16 @@ def _figure_words(answer: Answer, now: float) -> str:
     seconds = answer.thought_for(now)
     spent = "under 1 s" if seconds < 1 else figures.whole_seconds(seconds)
     lead = "" if answer.stage == "thinking" or seconds < 1 else "for "
-    return f"{lead}{spent} · {figures.tokens(answer.thinking_tokens)} tokens"
+    limited = answer.stage == "thinking" and answer.thinking_budget
+    limit = f" of {figures.tokens(answer.thinking_budget)}" if limited else ""
+    return f"{lead}{spent} · {figures.tokens(answer.thinking_tokens)}{limit} tokens"
+
+
+def _show_now(button: QPushButton, answer: Answer) -> None:
+    """It is pressed once; then the sentence that is being thought comes to its end."""
+    button.setVisible(answer.stage == "thinking")
+    button.setEnabled(not answer.hurried)
+    button.setText(ANSWERS_SOON if answer.hurried else ANSWER_NOW)
 
 
 def _title() -> QLabel:

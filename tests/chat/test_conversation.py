@@ -3,6 +3,7 @@
 import pytest
 
 from app.chat.conversation import UNTITLED, Answer, Attached, Conversation
+from app.chat.sent import generate, messages_before
 from app.protocol import ChatMessage, Delta, Finished, Media, Prefill, Sampling, Text, Timings, Usage
 
 PICTURE = Attached(Media("image", "cat.png", "d", "/tmp/p", 64, 64), ())  # noqa: S108
@@ -22,7 +23,7 @@ def test_the_model_reads_earlier_answers_without_their_thinking() -> None:
     conversation = Conversation()
     answered(conversation, "What is 2 + 2?", "4", thinking="two and two")
     last = conversation.ask("And now?", (PICTURE,), thinking=False)
-    request = conversation.generate(last, Sampling(seed=7), 99)
+    request = generate(conversation, last, Sampling(seed=7), 99)
     assert request.request == last.key
     assert request.conversation == conversation.key
     assert request.messages == (
@@ -55,14 +56,14 @@ def test_what_was_made_of_an_interrupted_answer_stays_and_is_read_by_the_next() 
     assert answer.over
     assert answer.ending == "interrupted"
     next_answer = conversation.ask("Go on", (), thinking=True)
-    assert conversation.messages_before(next_answer)[1] == ChatMessage("assistant", (Text("Once upon"),))
+    assert messages_before(conversation, next_answer)[1] == ChatMessage("assistant", (Text("Once upon"),))
 
 
 def test_an_answer_that_never_began_is_not_read() -> None:
     conversation = Conversation()
     conversation.ask("A?", (), thinking=True).interrupted(1.0)
     last = conversation.ask("B?", (), thinking=True)
-    assert [message.role for message in conversation.messages_before(last)] == ["user", "user"]
+    assert [message.role for message in messages_before(conversation, last)] == ["user", "user"]
 
 
 def test_another_version_is_shown_instead_and_the_first_can_be_shown_again() -> None:
@@ -72,7 +73,7 @@ def test_another_version_is_shown_instead_and_the_first_can_be_shown_again() -> 
     second = conversation.again(first, thinking=True)
     assert conversation.versions(first) == [first.key, second.key]
     assert conversation.last_answer() is second
-    assert conversation.messages_before(second) == (ChatMessage("user", (Text("A colour?"),)),)
+    assert messages_before(conversation, second) == (ChatMessage("user", (Text("A colour?"),)),)
     conversation.show(first.key)
     assert conversation.last_answer() is follow
 
@@ -129,7 +130,7 @@ def test_an_edited_answer_is_read_as_it_was_written() -> None:
     first = answered(conversation, "A colour?", "red", thinking="hm")
     fresh = conversation.edit_answer(first, "blue")
     assert (fresh.over, fresh.ending, fresh.thinking) == (True, "edited", "")
-    assert conversation.messages_before(None)[-1] == ChatMessage("assistant", (Text("blue"),))
+    assert messages_before(conversation)[-1] == ChatMessage("assistant", (Text("blue"),))
 
 
 def test_a_branch_shares_nothing_but_the_words() -> None:
@@ -176,7 +177,7 @@ def test_an_answer_goes_on_where_it_ended() -> None:
     answer.interrupted(3.0)
     assert answer.can_go_on
     answer.resume()
-    request = conversation.generate(answer, Sampling(), 99)
+    request = generate(conversation, answer, Sampling(), 99)
     assert request.messages[-1] == ChatMessage("assistant", (Text("Once upon"),))
     answer.grew(Delta(answer.key, "answer", " a time", 2), 4.0)
     answer.finished(Finished(answer.key, "end", Usage(20, 0, 0, 2), Timings(0, 0.5, 30)), 5.0)
