@@ -5,15 +5,18 @@ Knows keys and its own widgets; emits intents. Does not know the engine or the c
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.ui import figures
 from app.ui import theme as look
+from app.ui.budget_chip import BudgetChip
 from app.ui.chips import Chips
 from app.ui.draft import DraftItem
+from app.ui.elided import ElidedLabel
 from app.ui.icon_button import IconButton
 from app.ui.icons import icon
 from app.ui.incoming import acceptable, brings_files
+from app.ui.keys import told
 from app.ui.theme import Theme
 from app.ui.toggle import Toggle
 
@@ -116,9 +119,11 @@ class Composer(QFrame):
         self._busy = False
         self.chips = Chips(theme)
         self.edit = DraftEdit()
-        self.attach = IconButton("attach", "Attach pictures or videos (Ctrl+O)", theme, "Attach")
+        self.attach = IconButton("attach", "Attach pictures or videos", theme, "Attach")
+        told(self.attach, "Attach pictures or videos", "attach")
         self.thinking = Toggle("Thinking", theme)
-        self.count = QLabel()
+        self.budget = BudgetChip(self)
+        self.count = ElidedLabel()  # the first to give way
         self.count.setObjectName("figures")
         self.count.setFont(look.figure_font(look.QUIET_SIZE))
         self.send = QPushButton("Send")
@@ -135,6 +140,7 @@ class Composer(QFrame):
         foot.setSpacing(12)
         foot.addWidget(self.attach)
         foot.addWidget(self.thinking)
+        foot.addWidget(self.budget)
         foot.addStretch()
         foot.addWidget(self.count)
         foot.addWidget(self.send)
@@ -187,7 +193,11 @@ class Composer(QFrame):
         self.send.setText("Stop" if busy else "Send")
         self.send.setProperty("busy", busy)
         self.send.setIcon(icon("stop" if busy else "send", theme.text if busy else theme.on_accent, 16))
-        self.send.setToolTip("Stop the answer (Esc)" if busy else "Send (Enter); Shift+Enter begins a new line")
+        if busy:
+            told(self.send, "Stop the answer", "stop")
+        else:
+            self.send.setProperty("command", None)
+            self.send.setToolTip("Send (Enter); Shift+Enter begins a new line")
         self.send.setAccessibleName("Stop" if busy else "Send")
         self.send.style().unpolish(self.send)
         self.send.style().polish(self.send)

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 from app.ui import theme as look
 from app.ui.elided import ElidedLabel
 from app.ui.icon_button import IconButton
+from app.ui.keys import told
 from app.ui.more_menu import MoreMenu
 from app.ui.preset_menu import PresetChip
 from app.ui.theme import Theme
@@ -19,12 +20,12 @@ class Header(QFrame):
         super().__init__(parent)
         self.setObjectName("header")
         self.setFixedHeight(48)
-        self.sidebar = IconButton("sidebar", "Conversations (Ctrl+B)", theme)
+        self.sidebar = told(IconButton("sidebar", "Conversations", theme), "Conversations", "sidebar")
         self.title = ElidedLabel()
         self.title.setFont(look.text_font(look.TEXT_SIZE, QFont.Weight.DemiBold))
         self.preset = PresetChip()
         self.menu = MoreMenu(self)
-        self.more = IconButton("more", "Model, device and theme", theme)
+        self.more = IconButton("more", "Settings, model and files", theme)
         self.more.setObjectName("pillIcon")
         self.more.setIconSize(QSize(20, 20))
         self.more.setMenu(self.menu)

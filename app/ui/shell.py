@@ -10,11 +10,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QStac
 
 from app.chat.conversation import Answer
 from app.settings import Settings
+from app.ui import theme as look
 from app.ui.composer import Composer
 from app.ui.drawer import Drawer
 from app.ui.empty_state import EmptyState
 from app.ui.find_bar import FindBar
 from app.ui.header import Header
+from app.ui.models_page import ModelsPage
 from app.ui.notice import Notice
 from app.ui.sidebar import Sidebar
 from app.ui.status_line import StatusLine
@@ -46,12 +48,15 @@ class Shell(QWidget):
         self.status = StatusLine(theme)
         self.notice.setMaximumWidth(WIDEST_FOOT)
         self.composer.setMaximumWidth(WIDEST_FOOT)
-        self._width = 0
+        self._room = 0
         self._middle = QStackedWidget()
         self._middle.setMinimumSize(LEAST, LEAST_HEIGHT)  # what is inside adapts to less, or scrolls
         self._around_empty = _scrolled(self.empty)
         self._middle.addWidget(self._around_empty)
         self._middle.addWidget(self.transcript)
+        self.models = ModelsPage(theme)
+        self._around_models = _scrolled(self.models)
+        self._middle.addWidget(self._around_models)
         self._body = _splitter(self._middle, self.pane)
         self._body.setStretchFactor(0, 1)
         self._body.setStretchFactor(1, 0)
@@ -84,7 +89,12 @@ class Shell(QWidget):
     @property
     def beside(self) -> bool:
         """Whether there is room for the thinking pane beside the conversation."""
-        return self._width >= BESIDE_FROM
+        return self._room >= BESIDE_FROM
+
+    @property
+    def as_drawer(self) -> bool:
+        """Whether there is so little room that the sidebar is a drawer."""
+        return self._room <= DRAWER_UP_TO
 
     def set_sidebar_width(self, width: int, whole: int) -> None:
         """Give the sidebar a width of the whole."""
@@ -95,10 +105,29 @@ class Shell(QWidget):
         """Show the empty state, or the transcript."""
         self._middle.setCurrentWidget(self._around_empty if empty else self.transcript)
 
+    @property
+    def models_shown(self) -> bool:
+        """Whether the page about models is in the conversation's place."""
+        return self._middle.currentWidget() is self._around_models
+
+    def show_models(self) -> None:
+        """Show the page about models, from its beginning, until `show_empty` is called."""
+        self._around_models.verticalScrollBar().setValue(0)
+        self._middle.setCurrentWidget(self._around_models)
+        self.pane.hide()
+        self.thinking_line.hide()
+
+    def set_line_width(self, width: int) -> None:
+        """Let lines become this wide, in pixels; what is below them goes with them."""
+        self.transcript.set_line_width(width)
+        foot = max(WIDEST_FOOT, width)
+        self.notice.setMaximumWidth(foot)
+        self.composer.setMaximumWidth(foot)
+
     def arrange(self, width: int, settings: Settings) -> None:
         """Arrange the parts for a width of the window."""
-        self._width = width
-        narrow, as_drawer = width < NARROW_BELOW, width <= DRAWER_UP_TO
+        room = self._room = look.room(width)
+        narrow, as_drawer = room < NARROW_BELOW, self.as_drawer
         self.drawer.set_active(as_drawer)
         if not as_drawer:
             self.sidebar.setVisible(settings.sidebar_shown)
@@ -107,11 +136,12 @@ class Shell(QWidget):
         margin = NARROW_MARGIN if narrow else MARGIN
         self._foot.setContentsMargins(margin, 6, margin, 12)
         self.transcript.set_narrow(narrow)
-        self.composer.set_narrow(width < TIGHT_BELOW)
-        self.thinking_line.set_unfolds_here(width < BESIDE_FROM)
+        self.composer.set_narrow(room < TIGHT_BELOW)
+        self.thinking_line.set_unfolds_here(room < BESIDE_FROM)
 
     def show_thinking(self, answer: Answer | None, settings: Settings) -> None:
         """Show an answer's thinking beside the conversation or as a line above it; nothing for None."""
+        answer = None if self.models_shown else answer
         beside = self.beside and not settings.pane_folded
         appears = answer is not None and beside and self.pane.isHidden()
         self.pane.setVisible(answer is not None and beside)
@@ -125,13 +155,13 @@ class Shell(QWidget):
         if beside:
             self.pane.show_answer(answer, now)
         else:
-            self.thinking_line.show_answer(answer, now)
+            self.thinking_line.show_answer(answer, now, live=not settings.pane_folded)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw everything in other colours."""
         for part in (self.sidebar, self.header, self.thinking_line, self.transcript, self.empty):
             part.apply_theme(theme)
-        for other in (self.pane, self.notice, self.composer, self.status, self.find_bar):
+        for other in (self.pane, self.notice, self.composer, self.status, self.find_bar, self.models):
             other.apply_theme(theme)
 
     @Slot(int, int)

@@ -130,6 +130,7 @@ class Gauge(QWidget):
         self.words.setProperty("warning", self.bar.nearly_full)
         self.words.style().unpolish(self.words)
         self.words.style().polish(self.words)
+        self.words.setFont(look.figure_font(look.QUIET_SIZE - 0.5))  # polishing brings back the font of the beginning
         self.setAccessibleName(f"{name}: {words}")
         self.setAccessibleDescription("; ".join(f"{part.name} {part.words}" for part in segments))
 

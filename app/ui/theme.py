@@ -4,6 +4,7 @@ Knows: the look. Does not know: any widget but through the style sheet in `resou
 a colour. Widgets that paint for themselves are given a `Theme`.
 """
 
+import re
 from dataclasses import asdict, dataclass
 
 from PySide6.QtCore import Qt
@@ -62,7 +63,7 @@ LIGHT = Theme(
     card="#ffffff",
     line="#e4e0d8",
     text="#1f1d1a",
-    muted="#6f6a61",
+    muted="#6d685f",
     accent="#2f6f5e",
     accent_hover="#275d4f",
     on_accent="#ffffff",
@@ -70,7 +71,7 @@ LIGHT = Theme(
     thinking="#f6f4ef",
     code="#f4f2ec",
     hover="#ebe8e1",
-    warning="#b4531a",
+    warning="#b25119",
     warning_soft="#fcf4ed",
     selection="#cfe3d9",
     scroll="#d3cec4",
@@ -132,10 +133,44 @@ def load_fonts() -> None:
         QFontDatabase.addApplicationFont(str(file))
 
 
+@dataclass(slots=True)
+class _Type:
+    """The type that the person chose. One for the program, as the fonts are the program's."""
+
+    family: str = TEXT_FAMILY
+    scale: float = 1.0
+
+
+_TYPE = _Type()
+
+
+def set_type(family: str, size: int) -> bool:
+    """Have all text but code drawn in a family, and all text in sizes that go with `size` pixels of plain text. Whether
+    that changes anything; what asked for a font before has to ask again."""
+    before = (_TYPE.family, _TYPE.scale)
+    _TYPE.family, _TYPE.scale = family or TEXT_FAMILY, size / TEXT_SIZE
+    return before != (_TYPE.family, _TYPE.scale)
+
+
+def scaled(length: float) -> int:
+    """A length that goes with the size of text, such as a line's: pixels of the chosen size from those of the usual."""
+    return round(length * _TYPE.scale)
+
+
+def nominal(length: float) -> float:
+    """What a length would be where text has its usual size: the inverse of `scaled`, unrounded."""
+    return length / _TYPE.scale
+
+
+def room(width: int) -> int:
+    """How much room a width is for text: pixels that it would be for text of the usual size, where it is larger."""
+    return round(width / max(1.0, _TYPE.scale))
+
+
 def text_font(size: float = TEXT_SIZE, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-    """The font of text, at a size in pixels."""
-    font = QFont(TEXT_FAMILY)
-    font.setPixelSize(round(size))
+    """The font of text, at a size in pixels where text has its usual size."""
+    font = QFont([_TYPE.family, TEXT_FAMILY])
+    font.setPixelSize(max(6, scaled(size)))
     font.setWeight(weight)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return font
@@ -149,9 +184,9 @@ def figure_font(size: float = FIGURE_SIZE) -> QFont:
 
 
 def code_font(size: float = CODE_SIZE) -> QFont:
-    """The font of code, at a size in pixels."""
+    """The font of code, at a size in pixels where text has its usual size."""
     font = QFont(CODE_FAMILY)
-    font.setPixelSize(round(size))
+    font.setPixelSize(max(6, scaled(size)))
     font.setStyleHint(QFont.StyleHint.Monospace)
     font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     return font
@@ -185,8 +220,14 @@ def palette(theme: Theme) -> QPalette:
 
 
 def stylesheet(theme: Theme) -> str:
-    """The application's style sheet in the theme's colours."""
+    """The application's style sheet in the theme's colours, in the chosen size of text."""
     sheet = (paths.resources_dir() / "themes" / "parley.qss").read_text(encoding="utf-8")
+    sheet = re.sub(r"(font-size|min-height|max-height): ([\d.]+)px", _scaled_size, sheet)
     for token, colour in asdict(theme).items():
         sheet = sheet.replace(f"@{token}@", colour)
     return sheet
+
+
+def _scaled_size(found: re.Match[str]) -> str:
+    length = float(found[2]) * _TYPE.scale
+    return f"{found[1]}: {max(6.0, length):.1f}px" if found[1] == "font-size" else f"{found[1]}: {round(length)}px"
