@@ -4,11 +4,11 @@ import os
 import sys
 from typing import assert_never
 
-from app.ask.arguments import AskOptions, Options, read_arguments
+from app.ask.arguments import AskOptions, OpenOptions, Options, read_arguments
 from app.bench.arguments import BenchOptions
 from app.download.arguments import DownloadOptions, VerifyOptions
 from app.inspect.arguments import InspectOptions
-from app.programs import DOWNLOADS, HISTORY_JOBS
+from app.programs import DOWNLOADS, FORMULAS, HISTORY_JOBS
 
 _NO_DISPLAY = (
     "There is no display for Parley's window here; ask in the terminal with `parley ask TEXT`, "
@@ -23,6 +23,10 @@ def main() -> int:
         from app.history.jobs import serve  # noqa: PLC0415 - only what is wanted is imported
 
         return serve()
+    if sys.argv[1:] == [FORMULAS]:
+        from app.formulas.program import serve as serve_formulas  # noqa: PLC0415
+
+        return serve_formulas()
     if sys.argv[1:] == [DOWNLOADS]:
         from app.download.program import serve as serve_downloads  # noqa: PLC0415
 
@@ -38,6 +42,8 @@ def _command(options: Options) -> int:
             from app.ask.command import ask  # noqa: PLC0415
 
             return ask(options)
+        case OpenOptions():
+            return _window(options.files)
         case BenchOptions():
             from app.ask.bench import bench  # noqa: PLC0415
 
@@ -58,8 +64,8 @@ def _command(options: Options) -> int:
             assert_never(options)
 
 
-def _window() -> int:
-    """Run the window."""
+def _window(files: tuple[str, ...] = ()) -> int:
+    """Run the window, with files attached to its draft."""
     if sys.platform == "linux" and not any(os.environ.get(name) for name in _DISPLAYS):
         sys.stderr.write(_NO_DISPLAY + "\n")
         return 2
@@ -68,7 +74,7 @@ def _window() -> int:
     except ImportError as error:
         sys.stderr.write(f"The window cannot be opened ({error}); run `make setup`, or use `parley ask TEXT`.\n")
         return 1
-    return run()
+    return run(files)
 
 
 if __name__ == "__main__":

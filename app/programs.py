@@ -1,9 +1,9 @@
 """How Parley's other programs are started. Knows their names and whether this is the frozen program; starts nothing.
 
-Frozen, they are executables beside this one: `parley-engine`, `parley-decoder`; the history's jobs and the downloader
-are this program itself, which then is no window. Otherwise they are modules of this package, run by the same Python in
-the folder that holds the package, so that a folder called `app` in the person's current directory is never taken for
-ours. Paths in messages therefore have to be absolute.
+Frozen, they are executables beside this one: `parley-engine`, `parley-decoder`; the history's jobs, the downloader and
+the drawing of formulas are this program itself, which then is no window. Otherwise they are modules of this package,
+run by the same Python in the folder that holds the package, so that a folder called `app` in the person's current
+directory is never taken for ours. Paths in messages therefore have to be absolute.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-ProgramName = Literal["engine", "decoder", "history", "bench", "downloader"]
+ProgramName = Literal["engine", "decoder", "history", "bench", "downloader", "formulas"]
 
 _MODULES: dict[ProgramName, str] = {
     "engine": "app.engine",
@@ -19,10 +19,12 @@ _MODULES: dict[ProgramName, str] = {
     "history": "app.history",
     "bench": "app.bench",
     "downloader": "app.download",
+    "formulas": "app.formulas",
 }
 HISTORY_JOBS = "--history-jobs"
 DOWNLOADS = "--downloads"
-_OURSELVES: dict[ProgramName, str] = {"history": HISTORY_JOBS, "downloader": DOWNLOADS}
+FORMULAS = "--formulas"
+_OURSELVES: dict[ProgramName, str] = {"history": HISTORY_JOBS, "downloader": DOWNLOADS, "formulas": FORMULAS}
 
 
 class Program(NamedTuple):

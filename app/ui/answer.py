@@ -11,11 +11,13 @@ from app.chat.conversation import Answer
 from app.ui import figures
 from app.ui import theme as look
 from app.ui.flow_layout import FlowLayout
+from app.ui.keys import told
 from app.ui.markdown_view import MarkdownView
 from app.ui.message_editor import MessageEditor
 from app.ui.plain_words import plain_words
 from app.ui.quiet import Versions, quiet_button, quiet_figure
 from app.ui.theme import Theme
+from app.ui.visible_text import in_prose
 
 COPIED_MS = 1500
 ENDINGS = {
@@ -24,7 +26,8 @@ ENDINGS = {
     "edited": "Written by you.",
     "stopped": "Stopped.",
     "length": "The answer reached its longest length.",
-    "context": "The context is full: start a new conversation, or ask again with less before it.",
+    "context": "The context is full.",
+    "context, can go on": "The context is full. What was written is kept; “Continue” goes on once there is room.",
 }
 
 
@@ -95,19 +98,24 @@ class AnswerView(QWidget):
             self.bar.setRange(0, answer.to_read)
             self.bar.setValue(answer.read)
         goes_on = last and answer.can_go_on
-        how = "interrupted, can go on" if goes_on and answer.ending == "interrupted" else answer.ending or ""
+        how = f"{answer.ending}, can go on" if goes_on else ""
+        how = how if how in ENDINGS else answer.ending or ""
         ending = answer.failure or ENDINGS.get(how, "")
         if answer.over and not answer.text and not ending:
             ending = "The answer is empty. “Again” asks once more."
         self.ending.setText(ending)
         self.ending.setVisible(bool(ending))
-        self.ending.setProperty("quiet", answer.ending in ("stopped", "edited"))
-        self.ending.style().unpolish(self.ending)
-        self.ending.style().polish(self.ending)
+        quiet = answer.ending in ("stopped", "edited")
+        if quiet != self.ending.property("quiet"):
+            self.ending.setProperty("quiet", quiet)
+            self.ending.style().unpolish(self.ending)
+            self.ending.style().polish(self.ending)
         self.foot.setVisible(answer.over and self._editor is None)
         if answer.over:
             self.foot.refresh(answer, now, position, goes_on=goes_on)
-        self.setAccessibleName(f"Answer: {answer.text[:200]}")
+        name = f"Answer: {answer.text[:200]}"
+        if name != self.accessibleName():
+            self.setAccessibleName(name)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
@@ -116,7 +124,7 @@ class AnswerView(QWidget):
 
     @Slot()
     def _on_copied(self) -> None:
-        QGuiApplication.clipboard().setText(self._answer.text)
+        QGuiApplication.clipboard().setText(in_prose(self._answer.text))
 
     @Slot()
     def _on_again_clicked(self) -> None:
@@ -190,8 +198,8 @@ class _Foot(QWidget):
         self.versions = Versions(theme)
         self.thought = quiet_button("", "Show the thinking of this answer")
         self.copy = quiet_button("Copy", "Copy the answer as Markdown")
-        self.go_on = quiet_button("Continue", "Go on writing where it ends (Alt+Enter)")
-        self.again = quiet_button("Again", "Answer once more (Ctrl+R)")
+        self.go_on = told(quiet_button("Continue", ""), "Go on writing where it ends", "continue")
+        self.again = told(quiet_button("Again", ""), "Answer once more", "again")
         self.edit = quiet_button("Edit", "Write another version of this answer yourself")
         self.branch = quiet_button("Branch", "Go on from here in a new conversation")
         self.more = quiet_button("More", "Copy as plain text, delete")

@@ -10,17 +10,24 @@ from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
 from app.ui.theme import Theme
 
-LONGEST = 100_000
-"""Characters that are still coloured; more would be felt while scrolling."""
+LONGEST_LINE = 1_000
+"""Characters: code with longer lines was not written to be read, and colouring it would be felt."""
 
 
-def pieces(language: str, text: str, theme: Theme) -> Iterator[tuple[str, str]]:
-    """The text in pieces: each with its colour."""
-    if len(text) > LONGEST:
+def pieces(language: str, text: str, theme: Theme, before: str = "") -> Iterator[tuple[str, str]]:
+    """The text in pieces: each with its colour. `before` is code that stands before it and is only read, so that a
+    string or a comment that began there is known."""
+    if not text:
+        return
+    if any(len(line) > LONGEST_LINE for line in text.split("\n")):
         yield text, theme.text
         return
-    for kind, piece in _lexer(language).get_tokens(text):
-        yield piece, _colour(kind, theme)
+    left = len(before)
+    for kind, piece in _lexer(language).get_tokens(before + text):
+        shown = piece[min(left, len(piece)) :]
+        left -= len(piece) - len(shown)
+        if shown:
+            yield shown, _colour(kind, theme)
 
 
 def _lexer(language: str) -> Lexer:

@@ -2,26 +2,35 @@
 
 from PySide6.QtCore import Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QGridLayout, QMessageBox, QPlainTextEdit, QWidget
 
-from app.ui.prose_writer import safe_link
-
-LONGEST, LINE = 600, 64
-"""Characters of an address that are shown, and of one line of it."""
+from app import connections
+from app.ui import theme as look
+from app.ui.safe_link import host_of, safe_link, shown_address
 
 
 class LinkDialog(QMessageBox):
-    """Names the computer that a link leads to, and shows the address, so that it cannot pretend to lead elsewhere."""
+    """Names the computer that a link leads to, and shows all of the address, so that it cannot pretend to lead
+    elsewhere."""
 
     def __init__(self, address: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._address = address
         self.setWindowTitle("Open a web page")
         self.setTextFormat(Qt.TextFormat.PlainText)
-        host = QUrl(address).host(QUrl.ComponentFormattingOption.FullyEncoded)
-        self.setText(f"Open this page of {host} in your browser? Parley itself opens no connection.")
-        shown = address if len(address) <= LONGEST else f"{address[:LONGEST]}…"
-        self.setInformativeText("\u200b".join(shown[at : at + LINE] for at in range(0, len(shown), LINE)))
+        self.setText(f"Open this page of {host_of(address)} in your browser? Parley itself opens no connection.")
+        self.address = QPlainTextEdit(shown_address(address))
+        self.address.setObjectName("linkAddress")
+        self.address.setAccessibleName("The whole address")
+        self.address.setReadOnly(True)
+        self.address.setTabChangesFocus(True)
+        self.address.setFont(look.code_font())
+        self.address.setMinimumWidth(420)
+        lines = min(6, 1 + len(self.address.toPlainText()) // 48)
+        self.address.setFixedHeight(lines * self.address.fontMetrics().lineSpacing() + 16)
+        grid = self.layout()
+        if isinstance(grid, QGridLayout):
+            grid.addWidget(self.address, grid.rowCount(), 0, 1, grid.columnCount())
         self._yes = self.addButton("Open in browser", QMessageBox.ButtonRole.AcceptRole)
         self.setDefaultButton(self.addButton("Cancel", QMessageBox.ButtonRole.RejectRole))
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -30,4 +39,5 @@ class LinkDialog(QMessageBox):
     @Slot(int)
     def _on_finished(self, _result: int) -> None:
         if self.clickedButton() is self._yes and safe_link(self._address):
-            QDesktopServices.openUrl(QUrl(self._address))
+            connections.made("links")
+            QDesktopServices.openUrl(QUrl(shown_address(self._address), QUrl.ParsingMode.StrictMode))

@@ -2,21 +2,40 @@
 
 from markdown_it.token import Token
 
-from app.ui.markdown_blocks import CodeText, MarkdownStream
+from app.ui.markdown_blocks import Block, CodeText, MarkdownStream, ProseBlock, TableBlock
+from app.ui.visible_text import in_code, in_prose
 
 
 def plain_words(markdown: str) -> str:
     """The words of a text in markdown, line for line as they are shown."""
-    blocks, _ = MarkdownStream().grown(markdown, complete=True)
-    pieces = [block.text if isinstance(block, CodeText) else _lines(block.tokens) for block in blocks]
-    return "\n\n".join(piece for piece in pieces if piece)
+    stream = MarkdownStream()
+    blocks: list[Block] = []
+    while True:
+        cut = stream.grown(markdown, complete=True)
+        blocks += cut.closed
+        if not cut.behind:
+            break
+    words: list[str] = []
+    for at, block in enumerate(blocks):
+        if at:
+            words.append(_between(blocks[at - 1], block))
+        words.append(in_code(block.text) if isinstance(block, CodeText) else _lines(stream.tokens(block), block))
+    return "".join(words)
 
 
-def _lines(tokens: tuple[Token, ...]) -> str:  # noqa: C901  (a table)
+def _between(above: Block, block: Block) -> str:
+    if isinstance(above, ProseBlock) and isinstance(block, ProseBlock) and above.goes_on:
+        return "" if above.number is None and not above.source.endswith("\n") else "\n"
+    if isinstance(above, CodeText) and isinstance(block, CodeText) and not block.first:
+        return "" if above.joined else "\n"
+    return "\n" if isinstance(block, TableBlock) and not block.first else "\n\n"
+
+
+def _lines(tokens: tuple[Token, ...], block: ProseBlock | TableBlock) -> str:  # noqa: C901  (a table)
     lines: list[str] = []
     cells: list[str] = []
     marks: list[int | None] = []
-    mark = ""
+    mark = note = ""
     for token in tokens:
         match token.type:
             case "bullet_list_open":
@@ -29,17 +48,21 @@ def _lines(tokens: tuple[Token, ...]) -> str:  # noqa: C901  (a table)
                 number = marks[-1]
                 mark = "  " * (len(marks) - 1) + ("- " if number is None else f"{number}. ")
                 marks[-1] = None if number is None else number + 1
+            case "note_open":
+                note = f"[{token.info}] "
             case "tr_open":
                 cells = []
             case "tr_close":
                 lines.append("\t".join(cells))
-            case "inline" if token.level and tokens[0].type == "table_open":
+            case "inline" if isinstance(block, TableBlock):
                 cells.append(_inline(token))
             case "inline":
-                lines.append(mark + _inline(token))
-                mark = ""
-            case "fence" | "code_block" | "math_block":
+                lines.append(note + mark + _inline(token))
+                mark = note = ""
+            case "math_block":
                 lines.append(token.content.rstrip("\n"))
+    if isinstance(block, TableBlock) and not block.first:
+        lines = lines[1:]
     return "\n".join(lines)
 
 
@@ -48,6 +71,10 @@ def _inline(token: Token) -> str:
     for child in token.children or []:
         if child.type in ("softbreak", "hardbreak"):
             words.append("\n")
+        elif child.type == "code_inline":
+            words.append(in_code(child.content))
+        elif child.type == "note":
+            words.append(f"[{child.content}]")
         else:
-            words.append(child.content)
+            words.append(in_prose(child.content))
     return "".join(words)

@@ -3,9 +3,6 @@
 Knows: tokens and formats. Does not know: widgets. Pictures become words; only web addresses become links.
 """
 
-from typing import Any
-from urllib.parse import urlsplit
-
 from markdown_it.token import Token
 from PySide6.QtCore import Qt
 from PySide6.QtGui import (
@@ -14,30 +11,25 @@ from PySide6.QtGui import (
     QTextBlockFormat,
     QTextCharFormat,
     QTextCursor,
-    QTextFrameFormat,
-    QTextLength,
     QTextList,
     QTextListFormat,
-    QTextTableFormat,
 )
 
 from app.ui import theme as look
+from app.ui.formula_object import OBJECT, formula_format
+from app.ui.formulas import formulas
+from app.ui.markdown_rules import UNFINISHED
 from app.ui.plain_tip import plain_tip
+from app.ui.safe_link import safe_link, shown_address
+from app.ui.shown_text import JOINED
 from app.ui.theme import Theme
+from app.ui.visible_text import in_code, in_prose
 
-PARAGRAPH_GAP = 10
-LIST_INDENT = 26
+PARAGRAPH_GAP, ITEM_GAP = 10, 4
+LIST_INDENT, QUOTE_INDENT = 26, 18
 HEADING_SIZES = {"h1": 20, "h2": 17, "h3": 15}
 STEADY_DOT = " ●"
-
-
-def safe_link(address: Any) -> str:
-    """The address if it is a web page's, otherwise nothing."""
-    try:
-        parts = urlsplit(str(address))
-    except ValueError:
-        return ""
-    return str(address) if parts.scheme in ("http", "https") and parts.hostname else ""
+TASKS = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
 
 
 class _OpenList:
@@ -61,47 +53,53 @@ class _OpenList:
 
 
 class ProseWriter:
-    """Walks tokens and writes them with a cursor. Holds only formats between two calls. `quiet`: small and muted."""
+    """Walks tokens and writes them with a cursor. Holds only formats between two calls, and in `waiting` the formulas
+    that are not drawn yet and were written as their source. `quiet`: small and muted."""
 
     def __init__(self, theme: Theme, quiet: bool) -> None:
         self.theme = theme
         self.size = look.QUIET_SIZE if quiet else look.TEXT_SIZE
-        self.line = look.QUIET_LINE if quiet else look.TEXT_LINE
+        self.line = look.scaled(look.QUIET_LINE if quiet else look.TEXT_LINE)
         self.font = look.text_font(self.size)
         self.colour = QColor(theme.muted if quiet else theme.text)
+        self.waiting: set[tuple[str, bool]] = set()
 
     def write(self, cursor: QTextCursor, tokens: tuple[Token, ...], first: bool, goes_on: bool = False) -> None:
-        """Write a top-level block; `first`: the document is still empty, `goes_on`: more of its list will follow."""
-        if tokens[0].type == "table_open":
-            self._table(cursor, tokens)
-        else:
-            self._blocks(cursor, tokens, first)
-            if tokens[-1].type.endswith("_list_close") and not goes_on:
-                cursor.mergeBlockFormat(self._block_end())
+        """Write a top-level block; `first`: the document is still empty, `goes_on`: more of its list or paragraph
+        will follow."""
+        self._blocks(cursor, tokens, first)
+        if goes_on and tokens[-1].type == "paragraph_close":
+            joined = QTextBlockFormat()
+            joined.setBottomMargin(0)
+            joined.setProperty(JOINED, True)
+            cursor.mergeBlockFormat(joined)
+        elif not goes_on and tokens[0].type.endswith("_list_open"):
+            cursor.mergeBlockFormat(self._block_end())
 
     def write_plain(self, cursor: QTextCursor, text: str) -> None:
         """Write text without reading any markdown in it."""
-        cursor.setBlockFormat(self._block_format(bottom=0))
-        cursor.insertText(text, self._plain())
+        cursor.setBlockFormat(self.block_format(bottom=0))
+        cursor.insertText(in_prose(text), self.plain())
 
     def write_dot(self, cursor: QTextCursor) -> None:
         """The cursor of a streaming answer."""
-        dot = self._plain()
+        dot = self.plain()
         dot.setForeground(QColor(self.theme.accent))
         dot.setFontPointSize(6)
         cursor.insertText(STEADY_DOT, dot)
 
-    def _plain(self) -> QTextCharFormat:
+    def plain(self) -> QTextCharFormat:
+        """The format of words."""
         plain = QTextCharFormat()
         plain.setFont(self.font)
         plain.setForeground(self.colour)
         return plain
 
-    def _block_format(self, depth: int = 0, bottom: int = PARAGRAPH_GAP) -> QTextBlockFormat:
+    def block_format(self, bottom: int = PARAGRAPH_GAP) -> QTextBlockFormat:
+        """The format of a paragraph with so much room below."""
         block = QTextBlockFormat()
         block.setLineHeight(self.line, QTextBlockFormat.LineHeightTypes.MinimumHeight.value)
         block.setBottomMargin(bottom)
-        block.setLeftMargin(18 * depth)
         return block
 
     def _block_end(self) -> QTextBlockFormat:
@@ -109,10 +107,10 @@ class ProseWriter:
         end.setBottomMargin(PARAGRAPH_GAP)
         return end
 
-    def _blocks(self, cursor: QTextCursor, tokens: tuple[Token, ...], first: bool) -> None:  # noqa: C901  (a table)
+    def _blocks(self, cursor: QTextCursor, tokens: tuple[Token, ...], first: bool) -> None:  # noqa: C901, PLR0912  (a table)
         lists: list[_OpenList] = []
         quotes = 0
-        heading = ""
+        heading = note = ""
         bullet = False
 
         for token in tokens:
@@ -132,42 +130,58 @@ class ProseWriter:
                     heading = token.tag
                 case "heading_close":
                     heading = ""
-                case "inline" | "fence" | "code_block" | "math_block" | "math_block_label" | "hr":
-                    depth = quotes + (len(lists) if lists and not bullet else 0)
-                    block = self._block_format(depth, 4 if lists else PARAGRAPH_GAP)
+                case "note_open":
+                    note = token.info
+                case "inline" | "fence" | "code_block" | "math_block" | "hr":
+                    block = self.block_format(ITEM_GAP if lists or note else PARAGRAPH_GAP)
+                    block.setLeftMargin(QUOTE_INDENT * quotes + (0 if bullet else LIST_INDENT * len(lists)))
                     if heading and not first:
                         block.setTopMargin(8)
                     first = self._begin(cursor, block, first)
                     if bullet and lists:
                         lists[-1].take(cursor)
-                        bullet = False
-                    self._content(cursor, token, heading, quoted=quotes > 0)
+                    self._content(cursor, token, heading, note, quoted=quotes > 0, item=bullet)
+                    bullet, note = False, ""
                 case _:
                     pass
 
     def _begin(self, cursor: QTextCursor, block: QTextBlockFormat, first: bool) -> bool:
         if first:
             cursor.setBlockFormat(block)
-            cursor.setBlockCharFormat(self._plain())
+            cursor.setBlockCharFormat(self.plain())
         else:
-            cursor.insertBlock(block, self._plain())
+            cursor.insertBlock(block, self.plain())
         return False
 
-    def _content(self, cursor: QTextCursor, token: Token, heading: str, *, quoted: bool) -> None:
+    def _content(self, cursor: QTextCursor, token: Token, heading: str, note: str, *, quoted: bool, item: bool) -> None:
         if token.type == "inline":
-            base = self._heading(heading) if heading else self._plain()
-            if quoted:
+            base = self._heading(heading) if heading else self.plain()
+            if quoted or note:
                 base.setForeground(QColor(self.theme.muted))
-            self._inline(cursor, token.children or [], base)
+            if note:
+                self._note(cursor, note, base)
+                cursor.insertText(" ", base)
+            children = token.children or []
+            task = TASKS.get(children[0].content[:4]) if item and children and children[0].type == "text" else None
+            if task:
+                cursor.insertText(task, base)
+                children = [children[0].copy(content=children[0].content[4:]), *children[1:]]
+            self.inline(cursor, children, base)
         elif token.type == "hr":
-            rule = self._plain()
+            rule = self.plain()
             rule.setForeground(QColor(self.theme.line))
             cursor.insertText("─" * 24, rule)
+        elif token.type == "math_block" and token.info != UNFINISHED:
+            middle = QTextBlockFormat()
+            middle.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            cursor.mergeBlockFormat(middle)
+            self._formula(cursor, token.content, self.plain(), display=True)
         else:
-            cursor.insertText(token.content.strip("\n").replace("\n", "\u2028"), self._code())
+            text = token.content.strip("\n") if token.type != "math_block" else f"{token.markup}\n{token.content}"
+            cursor.insertText(in_code(text).replace("\n", "\u2028"), self._code())
 
     def _heading(self, tag: str) -> QTextCharFormat:
-        heading = self._plain()
+        heading = self.plain()
         size = HEADING_SIZES.get(tag, self.size)
         heading.setFont(look.text_font(min(size, self.size + 6), QFont.Weight.DemiBold))
         heading.setForeground(self.colour)
@@ -179,6 +193,22 @@ class ProseWriter:
         code.setForeground(self.colour)
         code.setBackground(QColor(self.theme.code))
         return code
+
+    def _note(self, cursor: QTextCursor, label: str, base: QTextCharFormat) -> None:
+        raised = QTextCharFormat(base)
+        raised.setVerticalAlignment(QTextCharFormat.VerticalAlignment.AlignSuperScript)
+        raised.setForeground(QColor(self.theme.accent))
+        cursor.insertText(f"[{in_prose(label)}]", raised)
+
+    def _formula(self, cursor: QTextCursor, latex: str, base: QTextCharFormat, *, display: bool) -> None:
+        outline = formulas().outline(latex, display=display)
+        if outline is not None:
+            style = formula_format(latex, outline, look.scaled(self.size), base, display=display)
+            cursor.insertText(OBJECT, style)
+            return
+        if formulas().waits_for(latex, display=display):
+            self.waiting.add((latex, display))
+        cursor.insertText(in_code(latex).replace("\n", "\u2028"), self._code())
 
     def _list(self, token: Token, depth: int) -> QTextListFormat:
         listed = QTextListFormat()
@@ -192,27 +222,33 @@ class ProseWriter:
             listed.setStyle(styles[depth % 2])
         return listed
 
-    def _inline(self, cursor: QTextCursor, tokens: list[Token], base: QTextCharFormat) -> None:
+    def inline(self, cursor: QTextCursor, tokens: list[Token], base: QTextCharFormat) -> None:
+        """Write what stands in a line."""
         formats = [base]
         for token in tokens:
             now = formats[-1]
             match token.type:
                 case "text" | "text_special":
-                    cursor.insertText(token.content, now)
+                    text = in_code(token.content) if now.isAnchor() else in_prose(token.content)
+                    cursor.insertText(text, now)
                 case "softbreak" | "hardbreak":
                     cursor.insertText("\u2028", now)
-                case "code_inline" | "math_inline" | "math_inline_double":
-                    cursor.insertText(token.content, self._code())
+                case "code_inline":
+                    cursor.insertText(in_code(token.content), self._code())
+                case "math_inline" | "math_display":
+                    self._formula(cursor, token.content, now, display=token.type == "math_display")
+                case "note":
+                    self._note(cursor, token.content, now)
                 case "image":
                     words = QTextCharFormat(now)
                     words.setForeground(QColor(self.theme.muted))
-                    cursor.insertText(f"[picture: {token.content or 'without a name'}]", words)
+                    cursor.insertText(f"[picture: {in_prose(token.content) or 'without a name'}]", words)
                 case "strong_open" | "em_open" | "s_open" | "link_open":
                     formats.append(self._nested(now, token))
                 case "strong_close" | "em_close" | "s_close" | "link_close":
                     formats.pop()
                 case _:
-                    cursor.insertText(token.content, now)
+                    cursor.insertText(in_prose(token.content), now)
 
     def _nested(self, now: QTextCharFormat, token: Token) -> QTextCharFormat:
         nested = QTextCharFormat(now)
@@ -227,58 +263,7 @@ class ProseWriter:
             if address:
                 nested.setAnchor(True)
                 nested.setAnchorHref(address)
-                nested.setToolTip(plain_tip(address))
+                nested.setToolTip(plain_tip(shown_address(address)))
                 nested.setForeground(QColor(self.theme.accent))
                 nested.setFontUnderline(True)
         return nested
-
-    def _table(self, cursor: QTextCursor, tokens: tuple[Token, ...]) -> None:
-        cells = [(token, tokens[at - 1]) for at, token in enumerate(tokens) if token.type == "inline"]
-        rows = sum(token.type == "tr_open" for token in tokens)
-        columns = len(cells) // max(1, rows)
-        self._shrink(cursor)
-        table = cursor.insertTable(rows, columns, self._table_format(columns))
-        for at, (token, opening) in enumerate(cells):
-            cell = table.cellAt(at // columns, at % columns)
-            inside = cell.firstCursorPosition()
-            block = self._block_format(bottom=0)
-            if "right" in str(opening.attrs.get("style", "")):
-                block.setAlignment(Qt.AlignmentFlag.AlignRight)
-            elif "center" in str(opening.attrs.get("style", "")):
-                block.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            inside.setBlockFormat(block)
-            base = self._plain()
-            if opening.type == "th_open":
-                base.setFont(look.text_font(self.size - 1, QFont.Weight.Medium))
-                base.setForeground(QColor(self.theme.muted))
-            self._inline(inside, token.children or [], base)
-            frame = cell.format().toTableCellFormat()
-            frame.setBottomBorder(1)
-            frame.setBottomBorderBrush(QColor(self.theme.line))
-            frame.setBottomBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
-            frame.setPadding(0)
-            frame.setTopPadding(5)
-            frame.setBottomPadding(5)
-            frame.setRightPadding(18)
-            cell.setFormat(frame)
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        self._shrink(cursor)
-
-    def _table_format(self, columns: int) -> QTextTableFormat:
-        table = QTextTableFormat()
-        table.setBorder(0)
-        table.setCellSpacing(0)
-        table.setCellPadding(0)
-        table.setHeaderRowCount(1)
-        table.setBorderCollapse(True)
-        table.setColumnWidthConstraints([QTextLength(QTextLength.Type.VariableLength, 0)] * columns)
-        return table
-
-    def _shrink(self, cursor: QTextCursor) -> None:
-        """Qt keeps an empty line before and after a table: make it as good as invisible."""
-        block = QTextBlockFormat()
-        block.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
-        cursor.setBlockFormat(block)
-        tiny = QTextCharFormat()
-        tiny.setFontPointSize(1)
-        cursor.setBlockCharFormat(tiny)

@@ -1,14 +1,17 @@
 """A column that scrolls: it stays at its end while it grows, and where one reads while things change above.
 
 Knows geometry, no content. What is at the top of the view is the anchor: when the column's height changes, the anchor
-stays where it is on the screen, as long as the end is not followed.
+stays where it is on the screen, as long as the end is not followed. It is the widget named ANCHOR that stands there, or
+else the whole part.
 """
 
 from collections.abc import Iterable
 
 from PySide6.QtCore import QPoint, Qt, Signal, Slot
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
+ANCHOR = "anchor"
 NEAR = 32
 """Pixels from the end that still count as being there."""
 
@@ -49,8 +52,6 @@ class StickyScroll(QScrollArea):
         lower edge is no end to stay at."""
         self._parts = list(parts)
         self._goes_on = goes_on
-        if self._anchor is not None and self._anchor[0] not in self._parts:
-            self._anchor = None
         if goes_on:
             self._set_at_end(False)
 
@@ -79,11 +80,15 @@ class StickyScroll(QScrollArea):
         if self._placing:
             return
         self._set_at_end(not self._goes_on and value >= self.verticalScrollBar().maximum() - NEAR)
-        top = next((part for part in self._parts if self._y(part) + part.height() > value), None)
-        self._anchor = None if top is None or self._at_end else (top, self._y(top) - value)
+        parts = self._parts or [self.inside]
+        top = None if self._at_end else next((part for part in parts if self._y(part) + part.height() > value), None)
+        if top is not None and self._y(top) < value:
+            inner = [part for part in top.findChildren(QWidget, ANCHOR) if self._y(part) + part.height() > value]
+            top = min(inner, key=self._y, default=top)
+        self._anchor = None if top is None else (top, self._y(top) - value)
 
     def _place_anchor(self) -> bool:
-        if self._anchor is None:
+        if self._anchor is None or not isValid(self._anchor[0]) or not self.inside.isAncestorOf(self._anchor[0]):
             return False
         part, below_top = self._anchor
         self._placing = True

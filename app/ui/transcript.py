@@ -9,18 +9,22 @@ import time
 from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from shiboken6 import delete
 
 from app.chat.conversation import Answer, Conversation, Node, Question
+from app.chat.sent import left_out
 from app.ui.answer import AnswerView
 from app.ui.icon_button import IconButton
+from app.ui.memory_mark import cover
 from app.ui.sticky_scroll import NEAR, StickyScroll
 from app.ui.theme import Theme
 from app.ui.user_message import UserMessage
 
 COLUMN = 720
 MARGIN, NARROW_MARGIN = 34, 22
-FIRST, STEP = 6, 1
-"""Messages that are built at once, and then step by step until there are enough around the view."""
+FIRST, LEAST, STEP = 2, 6, 1
+"""Messages that are built at once, those that always stay, and how many come step by step until there are enough around
+the view."""
 STEP_MS = 8
 """Between two steps, so that the layout knows how high the first has become."""
 AHEAD, BEHIND = 1_500, 5_000
@@ -40,6 +44,7 @@ class Transcript(QWidget):
     delete_requested = Signal(str)
     version_requested = Signal(str, int)
     thinking_requested = Signal(str)
+    remember_requested = Signal(str)
     link_activated = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -47,6 +52,7 @@ class Transcript(QWidget):
         self._theme = theme
         self._conversation = Conversation()
         self._path: list[Node] = []
+        self._left_out: set[str] = set()
         self._first = 0
         self._shown: dict[str, MessageView] = {}
         self._waits_for = ""
@@ -88,6 +94,7 @@ class Transcript(QWidget):
         was_whole = self._end == len(self._path)
         self._conversation, before = conversation, self._path
         self._path = conversation.path()
+        self._left_out = left_out(conversation)
         keys = [node.key for node in self._path]
         same = 0
         for at, key in enumerate([] if other else self._shown):
@@ -112,7 +119,7 @@ class Transcript(QWidget):
         if at is None:
             return
         if key not in self._shown:
-            self._build(max(0, at - 2), min(len(self._path), at + FIRST))
+            self._build(at, min(len(self._path), at + FIRST))
         self.area.show_part(self._shown[key], BELOW_TOP if below < self.area.height() // 2 else BELOW_TOP * 4 - below)
         self._more.start(0)
 
@@ -145,12 +152,35 @@ class Transcript(QWidget):
         if view is not None:
             self._refresh_one(answer, view)
 
+    def undress(self) -> None:
+        """Take down what is not in sight, and all texts, before Qt dresses every widget in other colours."""
+        top, height = self.area.verticalScrollBar().value(), self.area.viewport().height()
+        for key, view in list(self._shown.items()):
+            at = view.mapTo(self.area.inside, view.rect().topLeft()).y()
+            above = at + view.height() < top and key == next(iter(self._shown))
+            if above and self._take_down(key, at_once=True):
+                self._first += 1
+        for key, view in reversed(list(self._shown.items())):
+            at = view.mapTo(self.area.inside, view.rect().topLeft()).y()
+            if at > top + height and key == next(reversed(self._shown)):
+                self._take_down(key, at_once=True)
+        for view in self._shown.values():
+            if isinstance(view, AnswerView):
+                view.text.undress()
+        self._tell_area()
+        self._more.start(STEP_MS)
+
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
         self._theme = theme
         self.to_end_button.apply_theme(theme)
-        for view in self._shown.values():
+        for key, view in self._shown.items():
             view.apply_theme(theme)
+            cover(view, theme, covered=key in self._left_out)
+
+    def set_line_width(self, width: int) -> None:
+        """Let a message become this wide, in pixels."""
+        self._column.setMaximumWidth(width)
 
     def set_narrow(self, narrow: bool) -> None:
         """Use smaller margins where there is little room."""
@@ -165,6 +195,12 @@ class Transcript(QWidget):
         )
 
     # ---- building --------------------------------------------------------------------------------------------------
+
+    @property
+    def building(self) -> bool:
+        """Whether there is still something to be built around the view."""
+        answers = (view for view in self._shown.values() if isinstance(view, AnswerView))
+        return self._more.isActive() or any(not answer.text.whole for answer in answers)
 
     @property
     def _end(self) -> int:
@@ -209,6 +245,7 @@ class Transcript(QWidget):
             view.refresh(time.monotonic(), self._position(node), self._waits_for, last=last)
         else:
             view.refresh(self._position(node))
+        cover(view, self._theme, covered=node.key in self._left_out)
 
     def _tell_area(self) -> None:
         self.area.set_parts(self._shown.values(), goes_on=self._end < len(self._path))
@@ -217,6 +254,7 @@ class Transcript(QWidget):
         view: MessageView
         if isinstance(node, Question):
             view = UserMessage(node, self._theme)
+            view.remember_requested.connect(self.remember_requested)
         else:
             view = AnswerView(node, self._theme)
             view.again_requested.connect(self.again_requested)
@@ -229,11 +267,14 @@ class Transcript(QWidget):
         view.edited.connect(self.edited)
         return view
 
-    def _drop(self, key: str) -> None:
+    def _drop(self, key: str, *, at_once: bool = False) -> None:
         view = self._shown.pop(key)
         self._messages.removeWidget(view)
         view.hide()
-        view.deleteLater()
+        if at_once:
+            delete(view)
+        else:
+            view.deleteLater()
 
     # ---- what is near the view -------------------------------------------------------------------------------------
 
@@ -249,9 +290,12 @@ class Transcript(QWidget):
         bar = self.area.verticalScrollBar()
         above, below = bar.value(), bar.maximum() - bar.value()
         changed = True
-        if above > BEHIND and self._take_down(next(iter(self._shown)), above):
+        if not self._shown:
+            return
+        first, last = next(iter(self._shown)), next(reversed(self._shown))
+        if above > BEHIND and self._is_far(first, above) and self._take_down(first):
             self._first += 1
-        elif below > BEHIND and self._take_down(next(reversed(self._shown)), below):
+        elif below > BEHIND and self._is_far(last, below) and self._take_down(last):
             pass
         elif self._first > 0 and above < AHEAD:
             self._extend_up(max(0, self._first - STEP))
@@ -263,14 +307,17 @@ class Transcript(QWidget):
             self._tell_area()
             self._more.start(STEP_MS)
 
-    def _take_down(self, key: str, beyond: int) -> bool:
-        """Take down a message at an edge that is so far beyond the view; whether it was."""
+    def _take_down(self, key: str, *, at_once: bool = False) -> bool:
+        """Take down a message that is beyond the view; whether it was."""
         view, node = self._shown[key], self._conversation.nodes.get(key)
         running = isinstance(node, Answer) and not node.over
-        if len(self._shown) <= FIRST or running or view.editing or beyond - view.height() < AHEAD:
+        if len(self._shown) <= 1 or running or view.editing:
             return False
-        self._drop(key)
+        self._drop(key, at_once=at_once)
         return True
+
+    def _is_far(self, key: str, beyond: int) -> bool:
+        return len(self._shown) > LEAST and beyond - self._shown[key].height() >= AHEAD
 
     @Slot()
     def _on_end_in_sight_changed(self) -> None:

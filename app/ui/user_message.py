@@ -9,10 +9,11 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.chat.conversation import Question
+from app.chat.conversation import Memory, Question
 from app.ui import theme as look
 from app.ui.chips import describe
 from app.ui.elided import ElidedLabel
+from app.ui.memory_mark import MemoryMark
 from app.ui.message_editor import MessageEditor
 from app.ui.previews import PreviewStrip
 from app.ui.prose import Prose
@@ -32,12 +33,15 @@ class UserMessage(QWidget):
     version_requested = Signal(str, int)
     branch_requested = Signal(str)
     edited = Signal(str, str)
+    remember_requested = Signal(str)
 
     def __init__(self, question: Question, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._question = question
         self._theme = theme
         self._attached = question.attached
+        self._memory: Memory | None = None
+        self._mark: MemoryMark | None = None
         self._editor: MessageEditor | None = None
         self.versions = Versions(theme)
         self.versions.stepped.connect(self._on_stepped)
@@ -76,13 +80,30 @@ class UserMessage(QWidget):
     def refresh(self, position: tuple[int, int]) -> None:
         """Show which version it is, and its files anew if they were decoded again."""
         self.versions.show_position(position)
+        self._show_memory(self._question.memory)
         if self._question.attached is not self._attached:
             self._attached = self._question.attached
             self.apply_theme(self._theme)
 
+    def _show_memory(self, memory: Memory | None) -> None:
+        """Show whether the remembered part of the conversation begins here."""
+        if memory == self._memory:
+            return
+        self._memory = memory
+        if self._mark is not None:
+            self._layout.removeWidget(self._mark)
+            self._mark.hide()
+            self._mark.deleteLater()
+        self._mark = MemoryMark(memory, self._theme) if memory is not None else None
+        if self._mark is not None:
+            self._mark.undo_requested.connect(self._on_undo_requested)
+            self._layout.insertWidget(0, self._mark)
+
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
         self._theme = theme
+        self._memory, memory = None, self._memory
+        self._show_memory(memory)
         self.versions.apply_theme(theme)
         self._row.removeWidget(self._bubble)
         self._bubble.hide()
@@ -143,10 +164,14 @@ class UserMessage(QWidget):
         self._editor = MessageEditor(self._question.text, "Send", "The version before stays, with what followed it.")
         self._editor.saved.connect(self._on_saved)
         self._editor.cancelled.connect(self._end_edit)
-        self._layout.insertWidget(0, self._editor)
+        self._layout.insertWidget(0 if self._mark is None else 1, self._editor)
         self._bubble.hide()
         self._foot.hide()
         self._editor.edit.setFocus()
+
+    @Slot()
+    def _on_undo_requested(self) -> None:
+        self.remember_requested.emit(self._question.key)
 
     @Slot(str)
     def _on_saved(self, text: str) -> None:
