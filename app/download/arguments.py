@@ -4,7 +4,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_REPOSITORY = "TevunahAi/Qwen3.5-27B-TevunahAi-GPTQ"
+from app.models.recommended import REPOSITORY
+
+DEFAULT_REPOSITORY = REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Fetch:
     def _locked(self, repository: str, revision: str) -> Manifest:
         manifest = self._begun(repository, revision)
         try:
+            _ = self._control.paused  # what was cancelled meanwhile needs no connection any more
             return self._completed(manifest)
         except CancelledError as error:
             if error.discard:

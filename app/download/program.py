@@ -12,10 +12,12 @@ import traceback
 from pathlib import Path
 from typing import BinaryIO
 
+from app import connections
 from app.download.control import Control
 from app.download.errors import CancelledError, DownloadError
 from app.download.fetch import Fetch
 from app.download.hub import Hub, endpoint, token
+from app.download.machine import surveyed
 from app.download.progress import Progress
 from app.download.verify import verified
 from app.protocol import (
@@ -29,6 +31,7 @@ from app.protocol import (
     PauseDownload,
     ProtocolError,
     ResumeDownload,
+    Survey,
     Verified,
     Verify,
     Verifying,
@@ -37,6 +40,9 @@ from app.protocol import (
 )
 
 Job = Download | Verify
+_FORBIDDEN = (
+    "Getting models is switched off, so nothing was asked of the hub; switch it on under Connections in Parley's menu."
+)
 
 
 class Program:
@@ -80,6 +86,8 @@ class Program:
                 self._controls[request].pause(paused=True)
             case ResumeDownload(request) if request in self._controls:
                 self._controls[request].pause(paused=False)
+            case Survey():  # not queued: what is asked while a page opens cannot wait for a download
+                self._send(surveyed(command))
             case CancelDownload(request, discard) if request in self._controls:
                 self._controls[request].cancel(discard=discard)
 
@@ -96,11 +104,16 @@ class Program:
             return DownloadFailed(job.request, "internal", sentence, traceback.format_exc())
 
     def _downloaded(self, job: Download) -> Downloaded:
+        if not connections.allowed("models"):
+            raise DownloadError("network", _FORBIDDEN)
         folder = Path(job.into)
         progress = Progress(job.request, self._send)
-        manifest = Fetch(Hub(endpoint(), token()), folder, self._controls[job.request], progress).run(
-            job.repository, job.revision
-        )
+        fetch = Fetch(Hub(endpoint(), token()), folder, self._controls[job.request], progress)
+        connections.made("models")
+        try:
+            manifest = fetch.run(job.repository, job.revision)
+        finally:
+            connections.made("models")
         return Downloaded(job.request, str(folder), manifest.commit, len(manifest.files), manifest.size)
 
     def _verified(self, job: Verify) -> Verified:

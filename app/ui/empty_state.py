@@ -26,6 +26,7 @@ class EmptyState(QWidget):
     """Centred in the transcript's place."""
 
     suggestion_chosen = Signal(str)
+    models_requested = Signal()
     open_model_requested = Signal()
     demo_requested = Signal()
 
@@ -52,14 +53,18 @@ class EmptyState(QWidget):
             row.addWidget(button)
         row.addStretch()
         self._row = row
+        self.models = QPushButton("Models…")
+        self.models.setObjectName("primary")
+        self.models.clicked.connect(self.models_requested)
         self.open_model = QPushButton("Open model folder…")
-        self.open_model.setObjectName("primary")
+        self.open_model.setObjectName("small")
         self.open_model.clicked.connect(self.open_model_requested)
         self.demo = QPushButton("Use the demo model")
         self.demo.setObjectName("small")
         self.demo.clicked.connect(self.demo_requested)
         ways = QHBoxLayout()
         ways.addStretch()
+        ways.addWidget(self.models)
         ways.addWidget(self.open_model)
         ways.addWidget(self.demo)
         ways.addStretch()
@@ -73,6 +78,7 @@ class EmptyState(QWidget):
         layout.addWidget(self._bar, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(6)
         layout.addLayout(row)
+        self._ways = ways
         layout.addLayout(ways)
         layout.addStretch(5)
         self.apply_theme(theme)
@@ -84,6 +90,7 @@ class EmptyState(QWidget):
         absent = isinstance(state, NoModel)
         for button in self.suggestions:
             button.setVisible(ready)
+        self.models.setVisible(absent)
         self.open_model.setVisible(absent)
         self.demo.setVisible(absent)
         self._bar.setVisible(loading)
@@ -108,7 +115,7 @@ class EmptyState(QWidget):
             self.words.setText("Starting…")
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        """Put the suggestions below each other where they do not fit beside."""
+        """Put the suggestions, and the ways to a model, below each other where they do not fit beside."""
         super().resizeEvent(event)
         self._arrange()
 
@@ -116,6 +123,9 @@ class EmptyState(QWidget):
         wanted = sum(button.sizeHint().width() + ROW_GAP for button in self.suggestions)
         fits = wanted + 2 * SIDE_MARGIN <= self.width()
         self._row.setDirection(QHBoxLayout.Direction.LeftToRight if fits else QHBoxLayout.Direction.TopToBottom)
+        ways = (self.models, self.open_model, self.demo)
+        fit = sum(button.sizeHint().width() + ROW_GAP for button in ways) + 2 * SIDE_MARGIN <= self.width()
+        self._ways.setDirection(QHBoxLayout.Direction.LeftToRight if fit else QHBoxLayout.Direction.TopToBottom)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""

@@ -4,9 +4,10 @@ Knows how it is started, fed, read and ended. Does not know what the messages me
 stdin closes, so nothing is left over when the window dies.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QProcess, Signal, Slot
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal, Slot
 
 from app.programs import Program
 from app.protocol import Message, ProtocolError, decode, encode
@@ -33,14 +34,19 @@ class LineProcess(QObject):
         """Whether there is a process to talk to."""
         return self._process is not None
 
-    def start(self) -> None:
-        """Start the program; a process from before is ended first."""
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start the program; a process from before is ended first. `environment` is added to that of the window."""
         self.stop()
         process = QProcess(self)
         process.setProgram(self._program.argv[0])
         process.setArguments(self._program.argv[1:])
         process.setWorkingDirectory(self._program.folder)
         process.setStandardErrorFile(self._fresh_log())
+        if environment:
+            whole = QProcessEnvironment.systemEnvironment()
+            for name, value in environment.items():
+                whole.insert(name, value)
+            process.setProcessEnvironment(whole)
         process.readyReadStandardOutput.connect(self._on_ready_read)
         process.finished.connect(self._on_finished)
         process.errorOccurred.connect(self._on_error)

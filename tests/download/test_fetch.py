@@ -162,7 +162,7 @@ def test_trouble_that_does_not_pass_ends_in_a_sentence_and_goes_on_another_day(
         (Fault(status=401), "repository", "HF_TOKEN"),
         (Fault(status=418), "network", "(418)"),
         (Fault(status=429, headers={"Retry-After": "7200"}), "network", "120 minutes"),
-        (Fault(status=429, headers={"Retry-After": formatdate(time.time() + 7205)}), "network", "120 minutes"),
+        (Fault(status=429, headers={"Retry-After": formatdate(time.time() + 7200)}), "network", "asks Parley to come"),
         (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "network", "does not follow"),
         (Fault(status=200, body=b"<html>Please log in</html>"), "network", "wants a login"),
         (Fault(status=200, body=b"[" * 100_000), "network", "wants a login"),

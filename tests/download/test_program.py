@@ -39,6 +39,11 @@ def weights() -> bytes:
     return random.Random(3).randbytes(SIZE)  # noqa: S311 - any bytes will do
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def hub(weights: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with running(tiny({WEIGHTS: weights})) as hub:
@@ -167,10 +172,7 @@ def test_the_terminal_fails_in_one_sentence(hub: Hub, tmp_path: Path) -> None:
     assert (bare.returncode, bare.stderr.count("\n")) == (2, 1)
 
 
-def test_without_a_folder_it_goes_where_parley_keeps_models(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "home"))
+def test_without_a_folder_it_goes_where_parley_keeps_models(hub: Hub, tmp_path: Path) -> None:
     hub.files[WEIGHTS] = b"small"
     done = parley("download", f"{hub.address}/{REPOSITORY}")
     assert done.stdout == f"{tmp_path / 'home' / 'data' / 'models' / REPOSITORY}{os.linesep}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.engine.request import LEADING_OUT
 from tests.media.corpus import moving_square, save_clip, shape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         {"text": "Which way does it move?", "videos": [str(clip)]},
         {"text": "What is my name?", "history": remembered("My name is Ada.", "Nice to meet you, Ada.")},
         {"text": "Look", "images": [str(folder / "missing.png")]},
+        {"text": "What is 37 + 48?", "think_budget": 4, "seed": 5},
+        {"text": "What is 37 + 48?", "think_budget": 4, "seed": 5},
+        {"text": "What is 37 + 48?", "think_budget": 1000},
     ]
     batch = folder / "batch.jsonl"
     batch.write_text("".join(json.dumps(line) + "\n" for line in asked))
@@ -74,7 +78,17 @@ def test_it_remembers(results: list[dict[str, Any]]) -> None:
 def test_a_line_that_cannot_be_answered_says_why(results: list[dict[str, Any]]) -> None:
     assert set(results[5]) == {"error"}
     assert "missing.png" in results[5]["error"]
-    assert len(results) == 6
+    assert len(results) == 9
+
+
+def test_a_budget_leads_the_thinking_to_its_answer(results: list[dict[str, Any]]) -> None:
+    limited, again, plenty = results[6:]
+    assert limited["thinking"] == "37 + 48." + LEADING_OUT  # the first sentence that ends behind the fourth token
+    assert limited["answer"]
+    assert 10 < limited["usage"]["thinking"] < results[0]["usage"]["thinking"]
+    assert (again["thinking"], again["answer"]) == (limited["thinking"], limited["answer"])
+    assert again["usage"]["reused"] >= limited["usage"]["prompt"] - 4
+    assert (plenty["thinking"], plenty["answer"]) == (results[0]["thinking"], results[0]["answer"])
 
 
 def test_one_question_streams_its_answer_to_stdout(tmp_path: Path) -> None:
