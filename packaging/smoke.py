@@ -33,11 +33,18 @@ class SmokeError(Exception):
 
 
 class Question(NamedTuple):
-    """One thing to ask, and words of which the answer must contain one of each group."""
+    """One thing to ask, the file to ask it about with its option in the terminal, words the answer must hold."""
 
     text: str
-    arguments: list[str]
+    option: str
+    file: Path | None
     expected: tuple[str, ...]
+
+    @property
+    def arguments(self) -> list[str]:
+        """How `parley` is asked it."""
+        media = [self.option, str(self.file)] if self.file else []
+        return ["ask", self.text, *media, "--json", "--max-tokens", "400", "--temperature", "0"]
 
 
 def main() -> int:
@@ -47,7 +54,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, help="ask this checkpoint instead of the demo model")
     options = parser.parse_args()
     bundle: Path = options.bundle.resolve()
-    if not (bundle / "parley").is_file():
+    if not _program(bundle, "parley").is_file():
         print(
             f"smoke: there is no bundle in {bundle}; make it with `make bundle`, for the CPU with ENGINE=cpu",
             file=sys.stderr,
@@ -55,18 +62,14 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="parley-smoke-") as scratch:
         home = Path(scratch)
-        picture, video = home / "circle.png", home / "left.mp4"
-        draw_circle(picture)
-        film_square_moving_left(video)
-        questions = [
-            Question("What is 37 + 48?", [], ("85",)),
-            Question("What is in the picture?", ["--image", str(picture)], ("red", "circle")),
-            Question("Which way does it move?", ["--video", str(video)], ("left",)),
-        ]
         try:
-            for question in questions:
+            for question in questions(home):
                 ask(bundle, home, question, options.model)
-            open_window(bundle, home)
+            draw_formula(bundle, home)
+            if os.name == "nt":
+                print("smoke: the window is not looked at on Windows, which has no display to read the pixels of")
+            else:
+                open_window(bundle, home)
             if (bundle / "_internal" / "gptqmodel").is_dir():
                 load_with_gptqmodel(bundle, home, options.model)
         except SmokeError as error:
@@ -74,6 +77,18 @@ def main() -> int:
             return 1
     print(f"smoke: {bundle.name} answers and opens its window ({_megabytes(bundle)} MB on disk)")
     return 0
+
+
+def questions(folder: Path) -> list[Question]:
+    """What every Parley can answer: a text, a picture and a video, whose files are made in `folder`."""
+    picture, video = folder / "circle.png", folder / "left.mp4"
+    draw_circle(picture)
+    film_square_moving_left(video)
+    return [
+        Question("What is 37 + 48?", "", None, ("85",)),
+        Question("What is in the picture?", "--image", picture, ("red", "circle")),
+        Question("Which way does it move?", "--video", video, ("left",)),
+    ]
 
 
 def draw_circle(file: Path) -> None:
@@ -96,8 +111,7 @@ def film_square_moving_left(file: Path) -> None:
 
 def ask(bundle: Path, home: Path, question: Question, model: Path | None) -> None:
     """One `parley ask --json`, checked. Raises `SmokeError`."""
-    command = [str(bundle / "parley"), "ask", question.text, *question.arguments, "--json"]
-    command += ["--max-tokens", "400", "--temperature", "0"]
+    command = [str(_program(bundle, "parley")), *question.arguments]
     command += ["--model", str(model)] if model else []
     began = time.monotonic()
     done = subprocess.run(
@@ -111,15 +125,37 @@ def ask(bundle: Path, home: Path, question: Question, model: Path | None) -> Non
     )
     if done.returncode != 0:
         raise SmokeError(f"'{question.text}' ended with {done.returncode}: {done.stderr.strip()[-1500:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    print(f"smoke: {question.text} → {result['answer'][:80]!r} after {time.monotonic() - began:.1f} s", flush=True)
+    print(f"smoke: {question.text} → {judge(question, done.stdout, model)!r} after {time.monotonic() - began:.1f} s")
+
+
+def judge(question: Question, said: str, model: Path | None = None) -> str:
+    """The beginning of the answer in the JSON that was said, if it is right. Raises `SmokeError`."""
+    result: dict[str, Any] = json.loads(said)
     if result["usage"]["prompt"] < 1 or result["reason"] not in ("end", "length"):
-        raise SmokeError(f"'{question.text}' was answered oddly: {done.stdout[:500]}")
+        raise SmokeError(f"'{question.text}' was answered oddly: {said[:500]}")
     lacking = [word for word in question.expected if word not in result["answer"].lower()]
     if lacking and model is None:
         raise SmokeError(
             f"'{question.text}' was answered {result['answer']!r}, which does not say {', '.join(lacking)}"
         )
+    return str(result["answer"])[:80]
+
+
+def draw_formula(bundle: Path, home: Path) -> None:
+    """Has a formula drawn, which reads fonts and tables that lie beside the modules. Raises `SmokeError`."""
+    command = {"type": "DrawFormula", "request": "1", "latex": r"\int_0^1 \frac{\alpha}{x^2}\,dx", "display": True}
+    done = subprocess.run(
+        [str(_program(bundle, "parley")), "--formulas"],
+        input=json.dumps(command) + "\n",
+        env=_empty_environment(home),
+        capture_output=True,
+        text=True,
+        timeout=ANSWER_LIMIT,
+        check=False,
+    )
+    if '"FormulaDrawn"' not in done.stdout:
+        raise SmokeError(f"a formula was not drawn: {done.stdout[:300]} {done.stderr.strip()[-900:]}")
+    print("smoke: a formula is drawn", flush=True)
 
 
 def open_window(bundle: Path, home: Path) -> None:
@@ -149,7 +185,7 @@ def load_with_gptqmodel(bundle: Path, home: Path, model: Path | None) -> None:
     load = {"type": "Load", "model": str(folder.resolve()), "device": "cpu", "backend": "gptqmodel"}
     began = time.monotonic()
     with subprocess.Popen(
-        [str(bundle / "parley-engine")],
+        [str(_program(bundle, "parley-engine"))],
         env=_empty_environment(home),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -185,7 +221,15 @@ def display(home: Path) -> Iterator[tuple[str, Path]]:
 
 def _empty_environment(home: Path) -> dict[str, str]:
     """What a program sees that was started from nowhere: no PATH, no Python, a home with nothing in it."""
-    return {"PATH": "", "HOME": str(home), "PARLEY_HOME": str(home / "parley"), "LANG": "C.UTF-8", "TMPDIR": str(home)}
+    place = str(home)
+    environment = {"PATH": "", "HOME": place, "PARLEY_HOME": str(home / "parley"), "LANG": "C.UTF-8", "TMPDIR": place}
+    if os.name == "nt":  # without the first no program starts there
+        environment |= {"SYSTEMROOT": os.environ["SYSTEMROOT"], "TEMP": place, "TMP": place, "LOCALAPPDATA": place}
+    return environment
+
+
+def _program(bundle: Path, name: str) -> Path:
+    return bundle / (f"{name}.exe" if os.name == "nt" else name)
 
 
 def _megabytes(folder: Path) -> int:

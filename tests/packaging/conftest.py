@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 PACKAGING = Path(__file__).resolve().parents[2] / "packaging"
-sys.path[:0] = [str(PACKAGING), str(PACKAGING / "freeze")]
+sys.path[:0] = [str(PACKAGING / folder) for folder in ("", "freeze", "linux", "windows")]
