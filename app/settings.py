@@ -56,7 +56,7 @@ CONTEXTS = Choice(
     other=Number(1, 2**31 - 1, "tokens"),
 )
 YARN = Choice(((1, "Off"), (2, "To twice the context"), (4, "To four times the context")))
-BUDGETS = Choice(((0, "Off"), (2_048, "2K tokens"), (8_192, "8K tokens"), (32_768, "32K tokens")))
+BUDGETS = Choice(((0, "No limit"), (2_048, "2K tokens"), (8_192, "8K tokens"), (32_768, "32K tokens")))
 KV_BITS = Choice(((16, "16 bits"), (8, "8 bits: twice the context")))
 ON_CLOSE = Choice((("quit", "Quit Parley"), ("tray", "Stay in the tray")))
 UNUSED = Number(1, 1440, "minutes", zero="Never")
@@ -98,7 +98,8 @@ class Settings:
         default=True, metadata=_told(Switch(), CHAT, "Thinking", "Whether the model thinks before it answers.")
     )
     thinking_budget: int = field(
-        default=0, metadata=_told(BUDGETS, CHAT, "Limit of thinking", "After so much of it the model is led to its answer.")
+        default=0,
+        metadata=_told(BUDGETS, CHAT, "Limit of thinking", "Then the model is led to its answer, if it still thinks."),
     )
     preset: str = field(default="", metadata=_told(PresetKey(), CHAT, "Preset", "How the next word is drawn."))
     prompt: str = field(

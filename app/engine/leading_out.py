@@ -52,7 +52,8 @@ class LeadingOut:
         armed = self._thinking and not self._done and (self._wanted() or 0 < self._budget <= self._spent)
         if armed and token != self._vocabulary.control.get(_CLOSE):  # it is about to end by itself
             self._waited += 1
-            if self._waited >= PATIENCE or ends_sentence(self._text(*self._last), self._text(token)):
+            gives_up = token in self._vocabulary.hidden  # all would end here, without an answer
+            if gives_up or self._waited >= PATIENCE or ends_sentence(self._text(*self._last), self._text(token)):
                 self._done = True
                 return self._ids()
         self._last.append(token)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from app.engine.ahead import ReadAhead
-from app.engine.cache import State, TensorState
+from app.engine.cache import KvBits, State, TensorState
 from app.engine.capacity import ANYTHING, Wanted, crowded, gpu_plan, still_fits, too_full
 from app.engine.checkpoint import Checkpoint
 from app.engine.config import ModelConfig, stretched, text_prefix

@@ -95,8 +95,11 @@ class Sampler:
         """
         if self._sampling.temperature <= 0:
             return self._best(row)
-        count = self._sampling.top_k or row.shape[0]
-        found = row.topk(min(count + _SPARE, row.shape[0]))
+        if not self._sampling.top_k:
+            every = row.double().cpu().numpy()
+            order = np.argsort(-every, kind="stable")
+            return every[order], order
+        found = row.topk(min(self._sampling.top_k + _SPARE, row.shape[0]))
         values, ids = torch.stack((found.values.double(), found.indices.double())).cpu().numpy()
         order = np.lexsort((ids, -values))
         return values[order], ids[order].astype(np.int64)

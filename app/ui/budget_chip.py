@@ -25,7 +25,7 @@ class BudgetChip(QPushButton):
         self._group = QActionGroup(self)
         menu = QMenu(self)
         for tokens, words in BUDGETS.values:
-            action = menu.addAction(f"Think up to {words}" if tokens else "Think without a limit")
+            action = menu.addAction(f"Think up to {words}" if tokens else "No limit")
             action.setCheckable(True)
             action.setData(tokens)
             self._group.addAction(action)

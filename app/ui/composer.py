@@ -4,7 +4,7 @@ Knows keys and its own widgets; emits intents. Does not know the engine or the c
 """
 
 from PySide6.QtCore import QMimeData, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.ui import figures
@@ -21,6 +21,8 @@ from app.ui.theme import Theme
 from app.ui.toggle import Toggle
 
 TALLEST = 220
+COUNT_FROM = 480
+"""Pixels of width from which on the tokens of the draft are said."""
 LONGEST = 1_000_000
 """Characters of a draft: about what the largest context holds, and what a text field stays quick with."""
 LONGEST_LINE, LONGEST_WORD = 100_000, 20_000
@@ -202,9 +204,10 @@ class Composer(QFrame):
         self.send.style().unpolish(self.send)
         self.send.style().polish(self.send)
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Leave out words where there is little room."""
-        self.count.setVisible(not narrow)
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Leave out figures where there is little room."""
+        super().resizeEvent(event)
+        self.count.setVisible(look.room(self.width()) >= COUNT_FROM)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""

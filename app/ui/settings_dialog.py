@@ -37,7 +37,10 @@ NAV_WIDTH, NAV_FROM = 168, 660
 FIRST, STEP = 9, 2
 """Rows that are there at once, and that come with every turn of the event loop."""
 NOTHING = "No setting has these words."
-AT_THE_END = "If a change above needs it, the model is loaded again once you close the settings."
+AT_THE_END = (
+    "If a change above needs it, the model is loaded again once you close the settings; an answer that is being "
+    "written ends there."
+)
 
 
 class SettingsDialog(QDialog):

@@ -31,13 +31,17 @@ class KeyButton(QPushButton):
         self._keys = ""
         self._listens = False
         self.setAutoDefault(False)
-        self.setFixedWidth(look.scaled(112))
+        self.fit()
         self.clicked.connect(self._on_clicked)
 
     def show_keys(self, keys: str) -> None:
         """Show a combination, empty for none."""
         self._keys = keys
         self._listen(False)
+
+    def fit(self) -> None:
+        """Be as wide as the longest keys in text of the size that counts now."""
+        self.setFixedWidth(look.scaled(112))
 
     def _listen(self, listens: bool) -> None:
         self._listens = listens
@@ -120,6 +124,8 @@ class KeyRow(Row):
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
         self.back.apply_theme(theme)
+        for button in self.buttons:
+            button.fit()
 
     def _say(self, sentence: str) -> None:
         self.said.setText(sentence)

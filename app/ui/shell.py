@@ -24,7 +24,7 @@ from app.ui.theme import Theme
 from app.ui.thinking_pane import ThinkingLine, ThinkingPane
 from app.ui.transcript import Transcript
 
-BESIDE_FROM, DRAWER_UP_TO, NARROW_BELOW, TIGHT_BELOW = 980, 720, 860, 560
+BESIDE_FROM, DRAWER_UP_TO, NARROW_BELOW = 980, 720, 860
 MARGIN, NARROW_MARGIN, LEAST, LEAST_HEIGHT, WIDEST_FOOT, MOST_SIDEBAR = 34, 22, 240, 60, 1120, 600
 
 
@@ -136,7 +136,6 @@ class Shell(QWidget):
         margin = NARROW_MARGIN if narrow else MARGIN
         self._foot.setContentsMargins(margin, 6, margin, 12)
         self.transcript.set_narrow(narrow)
-        self.composer.set_narrow(room < TIGHT_BELOW)
         self.thinking_line.set_unfolds_here(room < BESIDE_FROM)
 
     def show_thinking(self, answer: Answer | None, settings: Settings) -> None:

@@ -30,6 +30,8 @@ class Toggle(QAbstractButton):
 
     def sizeHint(self) -> QSize:  # noqa: N802
         """The track and its label."""
+        if not self.text():
+            return QSize(TRACK.width() + 4, 28)
         label = self.fontMetrics().horizontalAdvance(self.text())
         return QSize(TRACK.width() + GAP + label + 6, 28)
 

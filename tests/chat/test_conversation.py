@@ -179,7 +179,9 @@ def test_an_answer_goes_on_where_it_ended() -> None:
     answer.resume()
     request = generate(conversation, answer, Sampling(), 99)
     assert request.messages[-1] == ChatMessage("assistant", (Text("Once upon"),))
+    answer.prefilled(Prefill(answer.key, 18, 18, 0))
     answer.grew(Delta(answer.key, "answer", " a time", 2), 4.0)
+    assert answer.context_used() == 20  # what it goes on from is read, and counts once
     answer.finished(Finished(answer.key, "end", Usage(20, 0, 0, 2), Timings(0, 0.5, 30)), 5.0)
     assert (answer.text, answer.answer_tokens, answer.thinking_tokens) == ("Once upon a time", 4, 3)
     assert not answer.can_go_on

@@ -1,5 +1,6 @@
 """Keys and values in bytes: what is rounded, what is computed with them, and that nothing else notices."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,15 @@ def test_attention_in_pieces_is_attention(monkeypatch: pytest.MonkeyPatch, way: 
     q, keys, values = torch.randn(length, 4, 64), to_bytes(random(2, total, 64)), to_bytes(random(2, total, 64, seed=1))
     wanted = plain_flash(q, keys.wide(torch.float32), values.wide(torch.float32), causal=True)[0]
     widest = 0
+    pieces: list[weakref.ref[Tensor]] = []
 
     def watched(rows: ByteRows, dtype: torch.dtype) -> Tensor:
         nonlocal widest
         widest = max(widest, rows.codes.shape[1])
-        return wide(rows, dtype)
+        assert sum(piece() is not None for piece in pieces) < 2, "more is there at once than was planned"
+        made = wide(rows, dtype)
+        pieces.append(weakref.ref(made))
+        return made
 
     wide = ByteRows.wide
     monkeypatch.setattr(ByteRows, "wide", watched)

@@ -149,3 +149,6 @@ def test_before_anything_is_read_it_is_said_what_is_missing_and_what_would_fit(m
         gpu_plan(checkpoint, None, 2**20)
     assert too_full(checkpoint, 2**20)
     assert not too_full(checkpoint, short)
+    least = make_plan(gpu_sizes(contents_of(checkpoint), context_taken=True), 0, None).needed
+    assert not too_full(checkpoint, least)
+    assert too_full(checkpoint, least, 8), "bytes take more while a chunk is read, which a small context does not spare"

@@ -6,9 +6,13 @@ import pytest
 import torch
 
 from app.engine import load, shards
+from app.engine.capacity import Wanted, contents_of
+from app.engine.checkpoint import Checkpoint
 from app.engine.errors import CheckpointError, DeviceError, NotEnoughMemoryError
 from app.engine.load import open_model
 from app.engine.rope import prompt_positions
+from app.engine.sizes import gpu_sizes
+from app.plan import make_plan
 from tests.checkpoints import Made
 from tests.engine.conftest import no_progress
 
@@ -70,6 +74,15 @@ def test_a_gpu_that_is_too_full_is_left_to_others(made: Made, monkeypatch: pytes
     monkeypatch.setattr(load, "_SLOW_ON_CPU", 1000)
     with pytest.raises(NotEnoughMemoryError, match="choose a smaller model"):
         open_model(made.folder, "auto", "parley", no_progress)
+
+
+def test_a_gpu_that_is_too_full_for_8_bits_alone_is_left_to_others(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = contents_of(Checkpoint(made.folder))
+    least = make_plan(gpu_sizes(contents, context_taken=True), 0, None).needed
+    monkeypatch.setattr(load, "choose_device", lambda _device: torch.device("cuda"))
+    monkeypatch.setattr(load, "free_bytes", lambda _device: least)
+    model = open_model(made.folder, "auto", "parley", no_progress, wanted=Wanted(kv_bits=8))
+    assert (model.device_name, model.plan) == ("CPU", None)
 
 
 def test_half_the_memory_means_half_the_width_and_less_means_no(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,6 +209,16 @@ def test_a_budget_has_a_hard_limit_and_does_not_touch_what_ends_by_itself(folder
     assert (brief.text("thinking"), brief.text("answer")) == ("One thought.", "Yes. No.")
 
 
+def test_who_is_to_answer_does_not_end_in_the_middle_of_the_thinking(folder: Path, composer: Composer) -> None:
+    out, encode = composer.leading_out(LEADING_OUT), composer.vocabulary.encode
+    end = composer.vocabulary.control["<|im_end|>"]
+    heard = Heard(folder, composer, [*encode("One thought"), *[end] * len(out), *encode("Yes.")])
+    assert heard.ask(budget=3).reason == "end"
+    assert (heard.text("thinking"), heard.text("answer")) == ("One thought" + LEADING_OUT, "Yes.")
+    assert heard.ask().reason == "end", "without a budget the model ends where it likes"
+    assert heard.text("thinking").endswith("One thought")
+
+
 @pytest.mark.parametrize(
     ("before", "after", "ends"),
     [

@@ -63,6 +63,7 @@ def heard(face: Face, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_every_setting_of_the_table_is_shown_changed_kept_and_taken_back(window: MainWindow) -> None:
+    window.preferences.change(titles=default_of("titles"))  # which the tests have off
     dialog = opened(window)
     for name, told in declared():
         if not told.section or not isinstance(told.kind, Switch | Number | Choice) or name == "on_close":
