@@ -415,7 +415,7 @@ class Export:
     """Write conversations to the file at `path`; none means all."""
 
     request: str
-    form: Literal["markdown", "json"]
+    form: Literal["markdown", "html", "json"]
     path: str
     conversations: tuple[str, ...] = ()
 

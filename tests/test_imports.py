@@ -33,17 +33,20 @@ PIXELS = {"cv2", "PIL"}
 
 # What a package and everything of ours that it imports, however deep in a function, must never import.
 NEVER = {
-    "app.ui": HEAVY | PIXELS | {"numpy", "app.engine", "app.media", "app.ask"},
+    "app.ui": HEAVY | PIXELS | {"numpy", "ziamath", "app.engine", "app.media", "app.ask", "app.formulas"},
     "app.chat": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings", "app.history"},
     "app.history": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.ask", "app.settings"},
     "app.settings": HEAVY | PIXELS | {"app.ui", "app.engine", "app.media", "app.chat"},
     "app.ask": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
+    "app.formulas": HEAVY | PIXELS | {"PySide6", "numpy", "app.ui", "app.engine", "app.media", "app.settings"},
     "app.inspect": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
     "app.engine": PIXELS | {"PySide6", "app.ui", "app.chat", "app.settings", "app.media", "app.ask"},
     "app.bench": PIXELS | {"PySide6", "app.ui", "app.chat", "app.settings", "app.media", "app.ask"},
     "app.download": HEAVY
     | PIXELS
     | {"PySide6", "numpy", "app.ui", "app.chat", "app.history", "app.media", "app.settings"},
+    "app.models": HEAVY | PIXELS | {"PySide6", "app.ui", "app.chat", "app.engine", "app.media", "app.settings"},
+    "app.connections": HEAVY | PIXELS | {"PySide6", "app.ui", "app.engine", "app.media", "app.settings"},
     "app.media": HEAVY | {"PySide6", "app.ui", "app.chat", "app.settings", "app.engine", "app.ask"},
 }
 STANDARD_LIBRARY_ONLY = ("app.protocol", "app.programs", "app.plan")

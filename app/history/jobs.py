@@ -131,6 +131,8 @@ def export(where: Path, command: Export) -> str:
         chosen = [summary for summary in store.summaries() if not wanted or summary.key in wanted]
         if command.form == "json":
             transfer.to_json(store, chosen, path)
+        elif command.form == "html":
+            transfer.to_html(store, chosen, path)
         else:
             transfer.to_markdown(store, chosen, path)
     return f"{_counted(chosen)} written to {path}."
@@ -138,9 +140,10 @@ def export(where: Path, command: Export) -> str:
 
 def _imported(where: Path, command: Import) -> JobDone:
     with closing(Store(where)) as store:
-        count = transfer.from_json(store, Path(command.path))
+        count, failed = transfer.from_json(store, Path(command.path))
     settle(where)
-    return JobDone(command.request, f"{count} conversation{'' if count == 1 else 's'} imported.", changed=True)
+    rest = f" {failed} made no sense and {'was' if failed == 1 else 'were'} left out." if failed else ""
+    return JobDone(command.request, f"{count} conversation{'' if count == 1 else 's'} imported.{rest}", changed=True)
 
 
 def _sweep(where: Path) -> None:

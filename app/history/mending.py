@@ -194,7 +194,8 @@ def _take(
     try:
         node = node_of(row, attached.get(row.key, ()))
     except (ValueError, TypeError, RecursionError):  # its text is worth more than what was known about it
-        node = node_of(replace(row, record=text_of(AnswerRecord(wants_thinking=False, ending="interrupted"))), ())
+        unknown = text_of(AnswerRecord(wants_thinking=False, ending="interrupted")) if row.kind == "answer" else ""
+        node = node_of(replace(row, record=unknown), attached.get(row.key, ()))
     if row.conversation not in found.conversations:
         fresh = Conversation(row.conversation, node.made_at, choices=Choices())
         found.conversations[row.conversation] = fresh, Summary(fresh.key, "", False, node.made_at)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from app import paths
-from app.chat.conversation import Answer, Attached, Choices, Ending, Node, Question
+from app.chat.conversation import Answer, Attached, Choices, Ending, Memory, Node, Question
 from app.protocol import FinishReason, Thumbnail, Timings, Usage, from_plain, to_plain
 
 _ENDINGS = (*get_args(FinishReason), "interrupted", "failed", "edited")
@@ -50,7 +50,7 @@ class Row:
     def __post_init__(self) -> None:
         """Refuse kinds of value that this table never holds."""
         texts = (self.key, self.conversation, self.kind, self.text, self.thinking, self.record)
-        if not all(isinstance(text, str) for text in texts) or not isinstance(self.parent, str | None):
+        if set(map(type, texts)) != {str} or not isinstance(self.parent, str | None):
             raise ValueError("a text is none")
         if not isinstance(self.made_at, float | int) or {type(self.shown), type(self.done)} != {int}:
             raise ValueError("a number is none")
@@ -61,7 +61,8 @@ class Row:
 def row_of(node: Node, conversation: str, *, shown: bool) -> Row:
     """A node as it is now."""
     if isinstance(node, Question):
-        return Row(node.key, conversation, node.parent, "question", int(shown), 1, node.text, "", "", node.made_at)
+        memory = memory_text(node)
+        return Row(node.key, conversation, node.parent, "question", int(shown), 1, node.text, "", memory, node.made_at)
     record = text_of(_answer_record(node))
     over = int(node.over)
     return Row(
@@ -72,7 +73,8 @@ def row_of(node: Node, conversation: str, *, shown: bool) -> Row:
 def node_of(row: Row, attached: tuple[Attached, ...]) -> Node:
     """The node that a row holds. Raises `ValueError`. An answer that was never finished is interrupted."""
     if row.kind == "question":
-        return Question(row.key, row.parent, row.text, attached, float(row.made_at))
+        memory = from_plain(Memory, json.loads(row.record)) if row.record else None
+        return Question(row.key, row.parent, row.text, attached, float(row.made_at), memory)
     record = from_plain(AnswerRecord, json.loads(row.record))
     ending: Ending | None = record.ending if record.ending in _ENDINGS else "interrupted"  # type: ignore[assignment]
     return Answer(
@@ -94,7 +96,12 @@ def node_of(row: Row, attached: tuple[Attached, ...]) -> Node:
     )
 
 
-def text_of(value: AnswerRecord | Choices | Attached) -> str:
+def memory_text(question: Question) -> str:
+    """What is kept beside the text of a question: what the model is given in place of all before it."""
+    return "" if question.memory is None else text_of(question.memory)
+
+
+def text_of(value: AnswerRecord | Choices | Attached | Memory) -> str:
     """A value as the text that is kept of it."""
     return json.dumps(to_plain(value), ensure_ascii=False, separators=(",", ":"))
 

@@ -14,9 +14,21 @@ from pathlib import Path
 
 from app.chat.conversation import Answer, Attached, Choices, Conversation, Node, Question
 from app.history.failure import damaged, translated
-from app.history.records import Row, attachment_of, attachment_text, choices_of, interrupted, node_of, row_of, text_of
+from app.history.records import (
+    Row,
+    attachment_of,
+    attachment_text,
+    choices_of,
+    interrupted,
+    memory_text,
+    node_of,
+    row_of,
+    text_of,
+)
 from app.history.schema import open_file
 
+FOLDER = "CASE WHEN json_valid(choices) THEN coalesce(json_extract(choices, '$.folder'), '') ELSE '' END"
+"""The folder that a conversation lies in: a name, kept with the rest of what was chosen for it."""
 COLUMNS = "key, conversation, parent, kind, shown, done, text, thinking, record, made_at"
 
 
@@ -29,6 +41,7 @@ class Summary:
     pinned: bool
     used_at: float
     trashed_at: float | None = None
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +78,14 @@ class Store:
     def summaries(self, *, trashed: bool = False) -> list[Summary]:
         """Every conversation outside the trash, or in it, the last used first. The clock plays no part in the order."""
         where = "IS NOT NULL" if trashed else "IS NULL"
-        columns = "key, name, title, pinned, used_at, trashed_at"
+        columns = f"key, name, title, pinned, used_at, trashed_at, {FOLDER}"
         with self._reading():
             rows = self._connection.execute(
                 f"SELECT {columns} FROM conversation WHERE trashed_at {where} ORDER BY used DESC, rowid DESC"  # noqa: S608
             ).fetchall()
             return [
-                Summary(k, str(name or title), bool(pin), float(at), gone) for k, name, title, pin, at, gone in rows
+                Summary(k, str(name or title), bool(pin), float(at), gone, str(folder))
+                for k, name, title, pin, at, gone, folder in rows
             ]
 
     def load(self, key: str) -> Conversation:
@@ -138,6 +152,11 @@ class Store:
             for node in nodes:
                 self._choose(conversation.key, node.parent, node.key)
 
+    def remember(self, question: Question) -> None:
+        """Keep what the model is given in place of all before a question."""
+        with self._transaction():
+            self._remember(question)
+
     def remove(self, conversation: Conversation, keys: Iterable[str]) -> None:
         """Take nodes out, and keep where the others hang now."""
         with self._transaction():
@@ -146,6 +165,9 @@ class Store:
                     self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (key,))  # noqa: S608
             places = [(node.parent, _shown(conversation, node), node.key) for node in conversation.nodes.values()]
             self._connection.executemany("UPDATE message SET parent = ?, shown = ? WHERE key = ?", places)
+            for node in conversation.nodes.values():
+                if isinstance(node, Question) and node.memory is not None:
+                    self._remember(node)
             if not conversation.nodes:
                 self._connection.execute("DELETE FROM conversation WHERE key = ?", (conversation.key,))
 
@@ -177,13 +199,28 @@ class Store:
         """Keep what was chosen for a conversation."""
         self._set(key, "choices", text_of(choices))
 
+    def rename_folder(self, name: str, other: str) -> None:
+        """Call a folder something else, in every conversation that lies in it; empty takes them all out of it."""
+        with self._transaction():
+            self._connection.execute(
+                f"UPDATE conversation SET choices = json_set(choices, '$.folder', ?) WHERE {FOLDER} = ?",  # noqa: S608
+                (other, name),
+            )
+
     def trash(self, key: str, at: float | None) -> None:
         """Put a conversation into the trash, or take it out for None."""
         self._set(key, "trashed_at", at)
 
-    def place(self, summary: Summary) -> None:
-        """Keep when a conversation was used, whether it is pinned, and whether it is in the trash."""
+    def place(self, summary: Summary, *, by_time: bool = False) -> None:
+        """Keep when a conversation was used, whether it is pinned, and whether it is in the trash. `by_time`: it comes
+        from elsewhere and stands among the others where its time says, not above them."""
         with self._transaction():
+            if by_time:
+                self._connection.execute(
+                    "UPDATE conversation SET used = (SELECT coalesce(max(used), 0) FROM conversation "
+                    "WHERE used_at <= ?1 AND key != ?2) WHERE key = ?2",
+                    (summary.used_at, summary.key),
+                )
             self._connection.execute(
                 "UPDATE conversation SET pinned = ?, used_at = ?, trashed_at = ? WHERE key = ?",
                 (int(summary.pinned), summary.used_at, summary.trashed_at, summary.key),
@@ -246,6 +283,9 @@ class Store:
             self._connection.executemany(
                 "INSERT INTO attachment (message, place, digest, record) VALUES (?, ?, ?, ?)", places
             )
+
+    def _remember(self, question: Question) -> None:
+        self._connection.execute("UPDATE message SET record = ? WHERE key = ?", (memory_text(question), question.key))
 
     def _choose(self, conversation: str, parent: str | None, key: str) -> None:
         self._connection.execute(

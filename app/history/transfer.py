@@ -1,28 +1,30 @@
-"""Conversations as files of their own: Markdown to read, JSON to keep and to bring back.
+"""Conversations as files of their own: Markdown and HTML to read, JSON to keep and to bring back.
 
-Knows: both forms and the folder of attached files beside them. Does not know: who asks, other programs' exports.
+Knows: these forms, the folder of attached files beside two of them. Does not know: who asks.
 What is imported is checked field by field; a conversation that is there already comes in as a copy.
 """
 
 import json
 import shutil
 import uuid
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from app.chat.conversation import Conversation, Question
+from app.history import foreign
 from app.history.failure import HistoryError
 from app.history.files import keep, place_of
+from app.history.page import Files, page
 from app.history.records import Row, attachment_of, attachment_text, choices_of, node_of, row_of, text_of
 from app.history.store import Store, Summary, check_place
 from app.protocol import ProtocolError, from_plain, to_plain
 
 FORMAT = 1
-LARGEST = 2**30
-"""Bytes of a file that is read as JSON at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def to_json(store: Store, summaries: Iterable[Summary], path: Path) -> None:
         conversation = store.load(summary.key)
         exported.append(_exported(conversation, summary))
         digests |= _digests(conversation)
-    _write(path, json.dumps(to_plain(ExportFile(FORMAT, tuple(exported))), ensure_ascii=False, indent=1))
+    _write(path, [json.dumps(to_plain(ExportFile(FORMAT, tuple(exported))), ensure_ascii=False, indent=1)])
     _copy_files(store.folder, digests, beside(path))
 
 
@@ -71,8 +73,23 @@ def to_markdown(store: Store, summaries: Iterable[Summary], path: Path) -> None:
         places = {digest: f"{beside(path).name}/{digest[:12]}-{name}" for digest, name in names.items()}
         written.append(markdown(conversation, places))
         digests |= names
-    _write(path, "\n\n".join(written))
+    _write(path, ["\n\n".join(written)])
     _copy_files(store.folder, digests, beside(path), named=True)
+
+
+def to_html(store: Store, summaries: Iterable[Summary], path: Path) -> None:
+    """Write the shown paths of conversations as one page that holds its pictures. Raises a `HistoryError`."""
+    chosen = list(summaries)
+    digests: dict[str, Path] = {}
+
+    def loaded() -> Iterator[tuple[Conversation, str]]:
+        for summary in chosen:
+            conversation = store.load(summary.key)
+            digests.update({digest: place_of(store.folder, digest) for digest in _digests(conversation)})
+            yield conversation, _day(conversation.started_at)
+
+    title = chosen[0].title if len(chosen) == 1 else "Conversations"
+    _write(path, page(title, loaded(), Files(digests)))
 
 
 def markdown(conversation: Conversation, files: dict[str, str]) -> str:
@@ -97,19 +114,36 @@ def markdown(conversation: Conversation, files: dict[str, str]) -> str:
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def from_json(store: Store, path: Path) -> int:
-    """Add the conversations of an export; how many. Raises a `HistoryError`, before anything is written if the file
-    makes no sense."""
+def from_json(store: Store, path: Path) -> tuple[int, int]:
+    """Add the conversations of an export, Parley's or another program's: how many, and how many made no sense. Raises
+    a `HistoryError`, before anything is written if the file makes no sense."""
     known = {summary.key for trashed in (False, True) for summary in store.summaries(trashed=trashed)}
-    read = [(_conversation(exported, known), exported) for exported in _read(path).conversations]
+    plain = _plain_json(path)
+    if not _is_ours(plain):
+        return _from_elsewhere(store, plain, path)
+    read = [(_conversation(exported, known), exported) for exported in _exports(plain, path).conversations]
     for conversation, exported in sorted(read, key=_used):
         for question in conversation.nodes.values():
             for item in question.attached if isinstance(question, Question) else ():
                 with suppress(HistoryError):  # a file that was left behind is a gap in one message, no reason to stop
                     keep(store.folder, item.media.digest, beside(path) / item.media.digest)
         store.put(conversation)
-        store.place(Summary(conversation.key, "", exported.pinned, exported.used_at))
-    return len(read)
+        store.place(Summary(conversation.key, "", exported.pinned, exported.used_at), by_time=True)
+    return len(read), 0
+
+
+def _from_elsewhere(store: Store, plain: Any, path: Path) -> tuple[int, int]:
+    name = path.name.removesuffix(".json").removesuffix(".conversation")
+    try:
+        found, failed = foreign.conversations(plain, "" if name.isdigit() else name)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _no_export() from error
+    if not found:
+        raise _no_export()
+    for each in sorted(found, key=_used_elsewhere):
+        store.put(each.conversation)
+        store.place(Summary(each.conversation.key, "", each.pinned, each.used_at), by_time=True)
+    return len(found), failed
 
 
 def beside(path: Path) -> Path:
@@ -160,33 +194,44 @@ def _conversation(exported: Exported, known: set[str]) -> Conversation:
     return fresh
 
 
-def _read(path: Path) -> ExportFile:
+def _is_ours(plain: Any) -> bool:
+    return isinstance(plain, dict) and "parley" in plain
+
+
+def _exports(plain: Any, path: Path) -> ExportFile:
+    if isinstance(plain.get("parley"), int) and plain["parley"] > FORMAT:
+        raise HistoryError(f"“{path.name}” was written by a newer Parley: install the newer version to import it.")
     try:
-        if path.stat().st_size > LARGEST:
-            raise HistoryError(f"“{path.name}” is too large to be imported at once: export fewer conversations.")
-        plain = json.loads(path.read_bytes())
-        if isinstance(plain, dict) and isinstance(plain.get("parley"), int) and plain["parley"] > FORMAT:
-            raise HistoryError(f"“{path.name}” was written by a newer Parley: install the newer version to import it.")
         return from_plain(ExportFile, plain)
+    except (ProtocolError, ValueError, TypeError, RecursionError) as error:
+        raise _no_export() from error
+
+
+def _plain_json(path: Path) -> Any:
+    try:
+        return foreign.plain_of(path)
     except OSError as error:
         raise HistoryError(
             f"“{path.name}” cannot be read ({error.strerror}): choose another file or change its permissions."
         ) from error
-    except (ProtocolError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise _no_export() from error
 
 
 def _no_export() -> HistoryError:
     return HistoryError(
-        "This file is no export of Parley, so nothing was imported: choose a JSON file that Parley has written."
+        "This file is no export of Parley, ChatGPT, LM Studio or Open WebUI, so nothing was imported: choose the JSON "
+        "or ZIP file that one of them has written."
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, pieces: Iterable[str]) -> None:
     """The whole file or none."""
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_text(text, encoding="utf-8", errors="replace")
+        with part.open("w", encoding="utf-8", errors="replace") as file:
+            for piece in pieces:
+                file.write(piece)
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -228,6 +273,10 @@ def _plain(name: str) -> str:
 
 def _used(pair: tuple[Conversation, Exported]) -> float:
     return pair[1].used_at
+
+
+def _used_elsewhere(each: foreign.Foreign) -> float:
+    return each.used_at
 
 
 def _day(seconds: float) -> str:

@@ -1,78 +1,41 @@
-"""The list of conversations: pinned ones first, then the last used, below the names of their days.
+"""The list of conversations: folders, pinned ones, then the last used below the names of their days.
 
-Knows: rows, their headings, a menu for each, renaming in place. Does not know what a conversation is; emits intents. A
-model and not one item for each, so that ten thousand conversations cost no more than those that are in sight.
+Knows: a menu for each row, renaming in place, folding, dragging into a folder. Does not know what a conversation is;
+emits intents. A model and not one item for each, so that ten thousand conversations cost no more than those in sight.
 """
 
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
-from PySide6.QtCore import (
-    QAbstractItemModel,
-    QAbstractListModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QPoint,
-    QRectF,
-    QSize,
-    Qt,
-    Signal,
-    Slot,
+from PySide6.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal, Slot
+from PySide6.QtGui import (
+    QAction,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
 )
-from PySide6.QtGui import QAction, QColor, QFont, QKeyEvent, QKeySequence, QPainter
-from PySide6.QtWidgets import QLineEdit, QListView, QMenu, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import QListView, QMenu, QWidget
 
-from app.ui import theme as look
-from app.ui.icons import pixmap
-from app.ui.plain_tip import plain_tip
+from app.ui.conversation_drawing import Drawing
+from app.ui.conversation_rows import (
+    DRAGGED,
+    FOLDED,
+    FOLDER,
+    INSIDE,
+    KEY,
+    PINNED,
+    Entry,
+    Rows,
+    folders_of,
+    rows_of,
+)
 from app.ui.theme import Theme
 
-KEY, RUNNING, PINNED = Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole + 1, Qt.ItemDataRole.UserRole + 2
-ROW = 38
-PINNED_HEADING = "Pinned"
-Index = QModelIndex | QPersistentModelIndex
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A conversation as the list shows it."""
-
-    key: str
-    title: str
-    used: datetime
-    running: bool = False
-    pinned: bool = False
-
-
-def day_name(day: date, today: date) -> str:
-    """The heading of a day; one that is still to come, because a clock was wrong, is today."""
-    if day >= today:
-        return "Today"
-    if day == today - timedelta(days=1):
-        return "Yesterday"
-    if day > today - timedelta(days=7):
-        return day.strftime("%A")
-    if day.year == today.year:
-        return day.strftime("%B")
-    return day.strftime("%B %Y")
-
-
-def rows_of(entries: list[Entry], today: date) -> list[Entry | str]:
-    """Entries below their headings. A day never comes back further down, whatever a clock said meanwhile."""
-    rows: list[Entry | str] = []
-    pinned = [entry for entry in entries if entry.pinned]
-    if pinned:
-        rows += [PINNED_HEADING, *pinned]
-    heading, reached = "", today
-    for entry in entries:
-        if entry.pinned:
-            continue
-        reached = min(reached, entry.used.date())
-        if day_name(reached, today) != heading:
-            heading = day_name(reached, today)
-            rows.append(heading)
-        rows.append(entry)
-    return rows
+NEW_FOLDER = "New folder"
+MENU_GONE_MS = 60
+"""After a menu was closed its window still loses the focus for a moment, which would end a field at once."""
 
 
 class ConversationList(QListView):
@@ -83,6 +46,8 @@ class ConversationList(QListView):
     pin_requested = Signal(str, bool)
     export_requested = Signal(str)
     trash_requested = Signal(str)
+    file_requested = Signal(str, str)
+    folder_renamed = Signal(str, str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -93,15 +58,24 @@ class ConversationList(QListView):
         self.setUniformItemSizes(True)
         self.setMouseTracking(True)
         self.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
-        self._rows = _Rows(self)
+        self.setDragEnabled(True)
+        self.setAcceptDrops(True)
+        self.setDropIndicatorShown(False)
+        self._rows = Rows(self)
         self._rows.renamed.connect(self.rename_requested)
+        self._rows.folder_renamed.connect(self.folder_renamed, Qt.ConnectionType.QueuedConnection)
         self.setModel(self._rows)
-        self._drawing = _Drawing(theme, self)
+        self._drawing = Drawing(theme, self)
         self.setItemDelegate(self._drawing)
         self.selectionModel().currentChanged.connect(self._on_current_changed)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._on_menu_requested)
+        self.clicked.connect(self._on_clicked)
         self._showing = False
+        self._entries: list[Entry] = []
+        self._current = ""
+        self._folded: set[str] = set()
+        self._written = "", ""
 
     def count(self) -> int:
         """How many rows there are, headings included."""
@@ -116,40 +90,142 @@ class ConversationList(QListView):
         return [str(self._rows.index(row).data()) for row in range(self.count())]
 
     def show_entries(self, entries: list[Entry], current: str) -> None:
-        """Show conversations, the last used first."""
+        """Show conversations, the last used first. The folder of one that was not shown before is unfolded."""
+        folder = next((entry.folder for entry in entries if entry.key == current), "")
+        if current != self._current:
+            self._folded.discard(folder)
+        stays = self.currentIndex().data(FOLDER) if current == self._current else None
+        self._entries, self._current = entries, current
         self._showing = True  # choosing follows from what is shown here, it is no intent
-        self._rows.show(rows_of(entries, datetime.now().date()))
-        row = self._rows.row_of(current)
+        self._rows.show(rows_of(entries, datetime.now().date(), self._folded))
+        row = self._rows.row_of_folder(stays) if stays else -1
+        row = row if row >= 0 else self._rows.row_of(current)
         self.setCurrentIndex(self._rows.index(row) if row >= 0 else QModelIndex())
         self._showing = False
+
+    def fold(self, name: str, folded: bool) -> None:
+        """Hide what lies in a folder, or show it."""
+        self._folded = self._folded | {name} if folded else self._folded - {name}
+        self.show_entries(self._entries, self._current)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
         self._drawing.theme = theme
+        self.scheduleDelayedItemsLayout()  # the text may have another size now
         self.viewport().update()
 
     def menu_for(self, row: int) -> QMenu | None:
-        """The menu of a conversation; None for a heading."""
+        """The menu of a conversation or a folder; None for a heading."""
         index = self._rows.index(row)
+        if index.data(FOLDER):
+            return self._folder_menu(index)
         if not index.data(KEY):
             return None
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu = self._menu()
         pin = "Unpin" if index.data(PINNED) else "Pin"
         for words, what in (("Rename…", "rename"), (pin, "pin"), ("Export…", "export"), ("Move to trash", "trash")):
-            action = menu.addAction(words)
-            action.setData((what, index.data(KEY), row, bool(index.data(PINNED))))
-            if what == "rename":
-                action.setShortcut(QKeySequence("F2"))
+            _add(menu, words, what, index)
+        self._add_folders(menu.addMenu("Move to folder"), index)
+        return menu
+
+    def offer_folders(self, key: str) -> None:
+        """Ask which folder a conversation is to lie in."""
+        folder = next((entry.folder for entry in self._entries if entry.key == key), "")
+        if folder in self._folded:
+            self.fold(folder, False)
+        index = self._rows.index(self._rows.row_of(key))
+        if index.isValid():
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+            menu = self._menu()
+            self._add_folders(menu, index)
+            menu.popup(self.viewport().mapToGlobal(self.visualRect(index).bottomLeft()))
+            menu.setActiveAction(menu.actions()[0])
+
+    def _folder_menu(self, index: QModelIndex) -> QMenu:
+        menu = self._menu()
+        _add(menu, "Rename…", "rename", index)
+        _add(menu, "Unfold" if index.data(FOLDED) else "Fold", "fold", index)
+        _add(menu, "Remove folder, keep its conversations", "unfile", index)
+        return menu
+
+    def _add_folders(self, menu: QMenu, index: QModelIndex) -> None:
+        for name in folders_of(self._entries):
+            action = _add(menu, name.replace("&", "&&"), "file", index, name)
+            action.setCheckable(True)
+            action.setChecked(name == index.data(INSIDE))
+        if menu.actions():
+            menu.addSeparator()
+        _add(menu, "New folder…", "new", index)
+        if index.data(INSIDE):
+            _add(menu, "No folder", "file", index, "")
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.triggered.connect(self._on_menu_chosen)
         return menu
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        """F2 renames."""
-        if event.key() == Qt.Key.Key_F2 and self.currentIndex().data(KEY):
-            self.edit(self.currentIndex())
+        """F2 renames; on a folder, Left and Right fold and unfold it, Return and Space do the other of the two."""
+        at = self.currentIndex()
+        writing = self.state() == QListView.State.EditingState  # Return ends that, and comes here afterwards
+        folder, key = "" if writing else at.data(FOLDER), event.key()
+        if key == Qt.Key.Key_F2 and (at.data(KEY) or folder):
+            self.edit(at)
+        elif folder and key in (Qt.Key.Key_Left, Qt.Key.Key_Right):
+            self.fold(folder, key == Qt.Key.Key_Left)
+        elif folder and key in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            self.fold(folder, not at.data(FOLDED))
         else:
             super().keyPressEvent(event)
+
+    # ---- dragging --------------------------------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        """A conversation of this list can be dropped; anything else is the window's."""
+        self._consider(event)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:  # noqa: N802
+        """Show which folder it would fall into."""
+        self._consider(event)
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:  # noqa: N802
+        """It would fall into none."""
+        self._aim(None)
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        """Put it into the folder that it fell on, or on a conversation of; beside all folders, take it out."""
+        if self._consider(event):
+            key = bytes(event.mimeData().data(DRAGGED).data()).decode("utf-8", "replace")
+            if any(entry.key == key for entry in self._entries):
+                self.file_requested.emit(key, self._folder_at(event))
+        self._aim(None)
+
+    def _consider(self, event: QDropEvent) -> bool:
+        ours = event.mimeData().hasFormat(DRAGGED) and event.source() in (self, None)
+        if ours:
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self._aim(self._folder_at(event))
+        else:
+            event.ignore()
+        return ours
+
+    def _folder_at(self, event: QDropEvent) -> str:
+        return str(self.indexAt(event.position().toPoint()).data(INSIDE) or "")
+
+    def _aim(self, folder: str | None) -> None:
+        if folder != self._drawing.aim:
+            self._drawing.aim = folder
+            self.viewport().update()
+
+    # ---- what is chosen --------------------------------------------------------------------------------------------
+
+    @Slot(QModelIndex)
+    def _on_clicked(self, index: QModelIndex) -> None:
+        if index.data(FOLDER):
+            self.fold(index.data(FOLDER), not index.data(FOLDED))
 
     @Slot(QModelIndex, QModelIndex)
     def _on_current_changed(self, now: QModelIndex, _before: QModelIndex) -> None:
@@ -167,132 +243,53 @@ class ConversationList(QListView):
 
     @Slot(QAction)
     def _on_menu_chosen(self, action: QAction) -> None:
-        what, key, row, pinned = action.data()
+        what, key, pinned, folder = action.data()
         match what:
             case "rename":
-                self.edit(self._rows.index(row))
+                self._edit_later(key, folder)
             case "pin":
                 self.pin_requested.emit(key, not pinned)
             case "export":
                 self.export_requested.emit(key)
             case "trash":
                 self.trash_requested.emit(key)
+            case "file":
+                self.file_requested.emit(key, folder)
+            case "new":
+                self._make_folder(key)
+            case "fold":
+                self.fold(folder, folder not in self._folded)
+            case "unfile":
+                self.folder_renamed.emit(folder, "")
+
+    def _make_folder(self, key: str) -> None:
+        """Put a conversation into a folder of its own, and have the person write its name."""
+        taken, name, count = folders_of(self._entries), NEW_FOLDER, 1
+        while name in taken:
+            count += 1
+            name = f"{NEW_FOLDER} {count}"
+        self.file_requested.emit(key, name)
+        self._edit_later("", name)
+
+    def _edit_later(self, key: str, folder: str = "") -> None:
+        self._written = key, folder
+        QTimer.singleShot(MENU_GONE_MS, self._on_edit_due)
+
+    @Slot()
+    def _on_edit_due(self) -> None:
+        key, folder = self._written
+        index = self._rows.index(self._rows.row_of(key) if key else self._rows.row_of_folder(folder))
+        if index.isValid():
+            self.setFocus()
+            self.setCurrentIndex(index)
+            self.scrollTo(index)
+            self.edit(index)
 
 
-class _Rows(QAbstractListModel):
-    """Headings and entries."""
-
-    renamed = Signal(str, str)
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._rows: list[Entry | str] = []
-
-    def show(self, rows: list[Entry | str]) -> None:
-        if rows == self._rows:
-            return
-        if [_key(row) for row in rows] == [_key(row) for row in self._rows]:
-            self._rows = rows  # a place in the list, and an editor that is open in it, stay
-            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def row_of(self, key: str) -> int:
-        return next((at for at, row in enumerate(self._rows) if isinstance(row, Entry) and row.key == key), -1)
-
-    def rowCount(self, _parent: Index = QModelIndex()) -> int:  # noqa: N802, B008
-        return len(self._rows)
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        if not index.isValid() or isinstance(self._rows[index.row()], str):
-            return Qt.ItemFlag.NoItemFlags
-        return Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEditable
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        row = self._rows[index.row()] if 0 <= index.row() < len(self._rows) else ""
-        if isinstance(row, str):
-            return row if role == Qt.ItemDataRole.DisplayRole else None
-        match role:
-            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.EditRole:
-                return row.title
-            case Qt.ItemDataRole.ToolTipRole:
-                return plain_tip(row.title)
-            case _:
-                return {KEY: row.key, RUNNING: row.running, PINNED: row.pinned}.get(role)
-
-    def setData(self, index: Index, value: object, _role: int = Qt.ItemDataRole.EditRole) -> bool:  # noqa: N802
-        row = self._rows[index.row()]
-        if isinstance(row, str) or str(value) == row.title:
-            return False
-        self.renamed.emit(row.key, str(value))
-        return True
-
-
-def _key(row: Entry | str) -> str:
-    return row if isinstance(row, str) else f"\0{row.key}"
-
-
-class _Drawing(QStyledItemDelegate):
-    """Draws headings and conversations."""
-
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self.theme = theme
-
-    def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:  # noqa: N802
-        return QSize(100, ROW)
-
-    def createEditor(self, parent: QWidget, _option: QStyleOptionViewItem, _index: Index) -> QWidget:  # noqa: N802
-        editor = QLineEdit(parent)
-        editor.setObjectName("rename")
-        editor.setMaxLength(200)
-        editor.setAccessibleName("Name of the conversation")
-        return editor
-
-    def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:  # noqa: N802
-        if isinstance(editor, QLineEdit):
-            model.setData(index, editor.text())
-
-    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, _index: Index) -> None:  # noqa: N802
-        editor.setGeometry(option.rect.adjusted(0, 2, 0, -2))
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        theme = self.theme
-        area = QRectF(option.rect)
-        state = option.state
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if not index.data(KEY):
-            painter.setFont(look.text_font(12, QFont.Weight.DemiBold))
-            painter.setPen(QColor(theme.muted))
-            painter.drawText(area.adjusted(8, 10, -8, 0), Qt.AlignmentFlag.AlignVCenter, index.data())
-            painter.restore()
-            return
-        selected = bool(state & QStyle.StateFlag.State_Selected)
-        hovered = bool(state & QStyle.StateFlag.State_MouseOver)
-        row = area.adjusted(0, 1, 0, -1)
-        if selected or hovered:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.soft if selected else theme.hover))
-            painter.drawRoundedRect(row, 8, 8)
-        if state & QStyle.StateFlag.State_HasFocus:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QColor(theme.accent))
-            painter.drawRoundedRect(row.adjusted(0.5, 0.5, -0.5, -0.5), 8, 8)
-        words = row.adjusted(10, 0, -10, 0)
-        if index.data(RUNNING):
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(theme.accent))
-            painter.drawEllipse(QRectF(words.right() - 6, words.center().y() - 3, 6, 6))
-            words.adjust(0, 0, -14, 0)
-        if index.data(PINNED):
-            mark = pixmap("pin", theme.muted, 13, max(2.0, painter.device().devicePixelRatioF()))
-            painter.drawPixmap(int(words.right()) - 13, int(words.center().y()) - 6, mark)
-            words.adjust(0, 0, -18, 0)
-        painter.setFont(look.text_font(14, QFont.Weight.Medium if selected else QFont.Weight.Normal))
-        painter.setPen(QColor(theme.text))
-        title = painter.fontMetrics().elidedText(index.data(), Qt.TextElideMode.ElideRight, int(words.width()))
-        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, title)
-        painter.restore()
+def _add(menu: QMenu, words: str, what: str, index: QModelIndex, folder: str | None = None) -> QAction:
+    action = menu.addAction(words)
+    within = index.data(FOLDER) if folder is None else folder
+    action.setData((what, index.data(KEY), bool(index.data(PINNED)), within))
+    if what == "rename":
+        action.setShortcut(QKeySequence("F2"))
+    return action

@@ -138,6 +138,7 @@ def mark(view: QWidget, words: list[str], theme: Theme) -> int:
     """Mark words in everything that a widget shows; how far below its top the first one stands, 0 if there is none."""
     shape = QTextCharFormat()
     shape.setBackground(QColor(theme.selection))
+    shape.setForeground(QColor(theme.text))  # also where words are muted
     first: int | None = None
     texts: list[QTextEdit | QPlainTextEdit] = [*view.findChildren(QTextEdit), *view.findChildren(QPlainTextEdit)]
     for text in texts:

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from PySide6.QtCore import QObject, Signal, Slot
 
-from app.chat.conversation import Answer, Choices, Conversation, Node
+from app.chat.conversation import Answer, Choices, Conversation, Node, Question
 from app.history.failure import DamagedError, HistoryError, NewerError, OutdatedError
 from app.history.files import place_of
 from app.history.jobs import DAY_S, TRASH_DAYS, folder
@@ -34,11 +35,13 @@ from app.protocol import (
 )
 from app.ui.history_jobs import HistoryJobs
 
+Form = Literal["markdown", "html", "json"]
 MOST_MENDS = 3
 FAREWELL_MS = 10_000
 """How long what the person asked for may still take when the program ends."""
 SETTLE_AFTER = 300
 """Paints of a long answer, about ten seconds, after which the log is brought into the file by the jobs."""
+LONGEST_FOLDER = 80
 MOST_OPEN = 6
 """Conversations that are kept in memory after they were looked at."""
 CLOSED = (
@@ -145,7 +148,7 @@ class Library(QObject):
         self._remember(conversation)
         before = self._summary(conversation.key)
         pinned = before is not None and before.pinned
-        fresh = Summary(conversation.key, conversation.title, pinned, time.time())
+        fresh = Summary(conversation.key, conversation.title, pinned, time.time(), folder=conversation.choices.folder)
         self.summaries = [fresh, *(other for other in self.summaries if other.key != conversation.key)]
         self._sources |= sources
         self._save_the_rest()
@@ -179,6 +182,10 @@ class Library(QObject):
         nodes = list(nodes)
         self._write(conversation, lambda store: store.show(conversation, nodes))
 
+    def remembered(self, conversation: Conversation, question: Question) -> None:
+        """What the model is given in place of all before a question has changed."""
+        self._write(conversation, lambda store: store.remember(question))
+
     def removed(self, conversation: Conversation, keys: list[str]) -> None:
         """Nodes were taken out; without any the conversation is no more."""
         self._write(conversation, lambda store: store.remove(conversation, keys))
@@ -193,7 +200,8 @@ class Library(QObject):
         """A conversation has another shape."""
         self._write(conversation, lambda store: store.put(conversation))
         if self._summary(conversation.key) is None:
-            self.summaries.insert(0, Summary(conversation.key, conversation.title, False, time.time()))
+            folder = conversation.choices.folder
+            self.summaries.insert(0, Summary(conversation.key, conversation.title, False, time.time(), folder=folder))
         self.changed.emit()
 
     def chose(self, conversation: Conversation, choices: Choices) -> None:
@@ -223,6 +231,26 @@ class Library(QObject):
         """Keep a conversation above the others, or no longer."""
         self._do(lambda store: store.pin(key, pinned))
         self._replace(key, pinned=pinned)
+        self.changed.emit()
+
+    def file(self, key: str, folder: str) -> None:
+        """Put a conversation into a folder; empty takes it out of the one that it lies in."""
+        conversation = self.get(key)
+        if conversation is not None:
+            self.chose(conversation, replace(conversation.choices, folder=folder_name(folder)))
+            self._replace(key, folder=conversation.choices.folder)
+            self.changed.emit()
+
+    def rename_folder(self, name: str, other: str) -> None:
+        """Call a folder something else; empty removes it, and its conversations lie in none."""
+        other = folder_name(other)
+        held = [] if self._held is None else [self._held]
+        for conversation in (*held, *self._open.values(), *self._unsaved.values()):
+            if conversation.choices.folder == name:
+                conversation.choices = replace(conversation.choices, folder=other)
+        self._do(lambda store: store.rename_folder(name, other))
+        self.summaries = [replace(each, folder=other) if each.folder == name else each for each in self.summaries]
+        self._gone = {key: replace(s, folder=other) if s.folder == name else s for key, s in self._gone.items()}
         self.changed.emit()
 
     def trash(self, key: str) -> None:
@@ -258,12 +286,12 @@ class Library(QObject):
         self._jobs.send(Find(request, words))
         return request
 
-    def export(self, form: str, path: str, keys: tuple[str, ...]) -> None:
+    def export(self, form: Form, path: str, keys: tuple[str, ...]) -> None:
         """Write conversations to a file of their own."""
         if self._store is None:
             self.noticed.emit(CLOSED)
             return
-        self._jobs.send(Export(uuid.uuid4().hex, "json" if form == "json" else "markdown", path, keys))
+        self._jobs.send(Export(uuid.uuid4().hex, form, path, keys))
 
     def bring_in(self, path: str) -> None:
         """Import the conversations of a file."""
@@ -455,17 +483,25 @@ class Library(QObject):
     def _summary(self, key: str) -> Summary | None:
         return next((summary for summary in self.summaries if summary.key == key), None)
 
-    def _replace(self, key: str, *, title: str | None = None, pinned: bool | None = None) -> None:
+    def _replace(
+        self, key: str, *, title: str | None = None, pinned: bool | None = None, folder: str | None = None
+    ) -> None:
         self.summaries = [
             replace(
                 summary,
                 title=summary.title if title is None else title,
                 pinned=summary.pinned if pinned is None else pinned,
+                folder=summary.folder if folder is None else folder,
             )
             if summary.key == key
             else summary
             for summary in self.summaries
         ]
+
+
+def folder_name(text: str) -> str:
+    """What a person wrote as the name of a folder: one line without signs that are not seen."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())[:LONGEST_FOLDER]
 
 
 def _used(summary: Summary) -> float:

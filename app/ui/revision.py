@@ -7,7 +7,7 @@ widgets, nor how an answer is made: the session is given what waits for its turn
 from PySide6.QtCore import QObject, Slot
 
 from app.chat.conversation import Answer, Conversation, Question, Shape
-from app.ui.session import NO_ACTION, Session
+from app.ui.session import FULL, NO_ACTION, Session
 
 
 class Revision(QObject):
@@ -27,8 +27,7 @@ class Revision(QObject):
         """Make another version of an answer."""
         answer = self._shown.nodes.get(key)
         if isinstance(answer, Answer) and self._session.idle():
-            again = self._shown.again(answer, self._session.settings.thinking)
-            self._session.enqueue(again, [again])
+            self._session.again(answer)
 
     @Slot()
     def last_again(self) -> None:
@@ -41,10 +40,12 @@ class Revision(QObject):
     def go_on(self, key: str) -> None:
         """Go on with the last answer, which ended too early."""
         answer = self._shown.last_answer()
-        if answer is not None and answer.key == key and answer.can_go_on:
-            answer.resume()
-            self._session.library.resumed(self._shown, answer)
-            self._session.enqueue(answer, [])
+        if answer is None or answer.key != key or not answer.can_go_on:
+            return
+        if answer.ending == "context" and not self._session.counting.use.has_room:
+            self._session.filled.emit(FULL, False)
+        else:
+            self._session.go_on(answer)
 
     @Slot()
     def go_on_with_last(self) -> None:
@@ -60,7 +61,7 @@ class Revision(QObject):
         if node is None or not text.strip() or text == node.text or not session.idle():
             return
         if isinstance(node, Question):
-            answer = self._shown.edit_question(node, text.strip(), session.settings.thinking)
+            answer = self._shown.edit_question(node, text.strip(), session.thinking)
             session.enqueue(answer, [self._shown.question_of(answer), answer])
         else:
             session.library.asked(self._shown, [self._shown.edit_answer(node, text)], {})

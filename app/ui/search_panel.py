@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.protocol import Hit, Hits
 from app.ui import theme as look
-from app.ui.conversation_list import Index, day_name
+from app.ui.conversation_rows import Index, day_name
 from app.ui.theme import Theme
 from app.ui.wording import moment, today
 
@@ -161,7 +161,7 @@ class SearchPanel(QWidget):
         self.setGeometry(self._window.rect())
         width = min(WIDTH, self.width() - 2 * MARGIN)
         room = self.height() - TOP - 2 * MARGIN
-        rows = self.list.count() * _Drawing.HEIGHT
+        rows = self.list.count() * look.scaled(_Drawing.HEIGHT)
         self.list.setVisible(bool(rows))
         self.card.setGeometry((self.width() - width) // 2, TOP, width, min(room, self._frame_height() + rows))
 
@@ -191,7 +191,7 @@ class _Drawing(QStyledItemDelegate):
         self.theme = theme
 
     def sizeHint(self, _option: QStyleOptionViewItem, _index: Index) -> QSize:  # noqa: N802
-        return QSize(100, self.HEIGHT)
+        return QSize(100, look.scaled(self.HEIGHT))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         hit = index.data(HIT)
@@ -216,7 +216,7 @@ class _Drawing(QStyledItemDelegate):
         room = int(inside.width()) - width - 16
         title = painter.fontMetrics().elidedText(hit.title, Qt.TextElideMode.ElideRight, room)
         painter.drawText(inside, top | Qt.AlignmentFlag.AlignLeft, title)
-        self._draw_excerpt(painter, hit, inside.adjusted(0, 22, 0, 0))
+        self._draw_excerpt(painter, hit, inside.adjusted(0, look.scaled(22), 0, 0))
         painter.restore()
 
     def _draw_excerpt(self, painter: QPainter, hit: Hit, area: QRectF) -> None:

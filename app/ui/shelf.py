@@ -3,12 +3,14 @@
 Knows which part asks for what and what the session and the library do about it. Does not know how the parts look.
 """
 
+from pathlib import Path
+
 from PySide6.QtCore import QObject, Qt, Slot
-from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.protocol import Hit
 from app.ui.find_bar import mark
+from app.ui.library import Form
 from app.ui.revision import Revision
 from app.ui.search_panel import SearchPanel
 from app.ui.session import Session
@@ -17,7 +19,13 @@ from app.ui.theme import Theme
 from app.ui.trash_dialog import TrashDialog
 
 UNDO_TRASH, UNDO_TURN = "undo_trash", "undo_turn"
-MARKDOWN, JSON = "Markdown, to read (*.md)", "JSON, to import again (*.json)"
+IMPORTED = "Exports of Parley, ChatGPT, LM Studio, Open WebUI (*.json *.zip)"
+FORMS: dict[Form, str] = {
+    "markdown": "Markdown, to read (*.md)",
+    "html": "HTML, one page with its pictures (*.html)",
+    "json": "JSON, to import again (*.json)",
+}
+ENDINGS: dict[str, Form] = {".md": "markdown", ".html": "html", ".htm": "html", ".json": "json"}
 
 
 class Shelf(QObject):
@@ -38,6 +46,8 @@ class Shelf(QObject):
         sidebar.trash_opened.connect(self.open_trash)
         listed.rename_requested.connect(self._on_rename_requested)
         listed.pin_requested.connect(session.library.pin)
+        listed.file_requested.connect(session.library.file)
+        listed.folder_renamed.connect(session.library.rename_folder)
         listed.trash_requested.connect(self._on_trash_requested)
         listed.export_requested.connect(self._on_export_requested)
         shell.transcript.delete_requested.connect(self._on_delete_requested)
@@ -47,8 +57,6 @@ class Shelf(QObject):
         menu.export_all_requested.connect(self._on_export_all_requested)
         menu.import_requested.connect(self._on_import_requested)
         shell.notice.action_requested.connect(self._on_action_requested)
-        for keys, slot in (("Ctrl+K", self.open_search), ("Ctrl+F", bar.open_bar)):
-            QShortcut(QKeySequence(keys), window).activated.connect(slot)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in other colours."""
@@ -153,29 +161,38 @@ class Shelf(QObject):
         self._ask_where("Parley conversations", ())
 
     def _ask_where(self, name: str, keys: tuple[str, ...]) -> None:
-        dialog = QFileDialog(self._window, "Export", f"{name.strip() or 'conversation'}.md")
+        dialog = QFileDialog(self._window, "Export", name.strip() or "conversation")
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters([MARKDOWN, JSON])
+        dialog.setNameFilters(list(FORMS.values()))
+        dialog.setDefaultSuffix("md")
+        dialog.filterSelected.connect(self._on_form_chosen)
         dialog.setProperty("keys", list(keys))
         dialog.fileSelected.connect(self._on_place_chosen)
         dialog.open()
 
     @Slot(str)
+    def _on_form_chosen(self, words: str) -> None:
+        dialog = self.sender()
+        if isinstance(dialog, QFileDialog):
+            dialog.setDefaultSuffix(words.rsplit("*.", 1)[-1].strip(")"))
+
+    @Slot(str)
     def _on_place_chosen(self, path: str) -> None:
         dialog = self.sender()
         if isinstance(dialog, QFileDialog):
-            self.export(path, dialog.selectedNameFilter() == JSON, tuple(dialog.property("keys") or ()))
+            form = next(form for form, words in FORMS.items() if words == dialog.selectedNameFilter())
+            self.export(path, form, tuple(dialog.property("keys") or ()))
 
-    def export(self, path: str, as_json: bool, keys: tuple[str, ...]) -> None:
+    def export(self, path: str, form: Form, keys: tuple[str, ...]) -> None:
         """Write conversations to a file; its ending says the form, unless it has another."""
-        ending = ".json" if as_json else ".md"
-        form = "json" if path.endswith(".json") or (as_json and not path.endswith(".md")) else "markdown"
-        self._session.library.export(form, path if path.endswith((".json", ".md")) else path + ending, keys)
+        told = ENDINGS.get(Path(path).suffix.lower())
+        ending = next(ending for ending, each in ENDINGS.items() if each == form)
+        self._session.library.export(told or form, path if told else path + ending, keys)
 
     @Slot()
     def _on_import_requested(self) -> None:
-        dialog = QFileDialog(self._window, "Import conversations", "", JSON)
+        dialog = QFileDialog(self._window, "Import conversations", "", IMPORTED)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.fileSelected.connect(self._session.library.bring_in)
         dialog.open()

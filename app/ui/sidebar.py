@@ -5,9 +5,11 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from app.ui import theme as look
-from app.ui.conversation_list import ConversationList, Entry
+from app.ui.conversation_list import ConversationList
+from app.ui.conversation_rows import Entry
 from app.ui.elided import ElidedLabel
 from app.ui.icons import pixmap
+from app.ui.keys import spelt
 from app.ui.plain_tip import plain_tip
 from app.ui.theme import Theme
 
@@ -25,9 +27,9 @@ class Sidebar(QFrame):
         self._entries: list[Entry] = []
         self._current = ""
         self._mark = QLabel()
-        self.new = _wide_button("newConversation", "New conversation", "Ctrl N")
+        self.new = _wide_button("newConversation", "New conversation", "new")
         self.new.clicked.connect(self.new_requested)
-        self.search = _wide_button("searchAll", "Search", "Ctrl K")
+        self.search = _wide_button("searchAll", "Search", "search")
         self.search.clicked.connect(self.search_requested)
         self.list = ConversationList(theme)
         self.none_yet = QLabel("What you ask is kept here.")
@@ -110,12 +112,12 @@ class Sidebar(QFrame):
         self._mark.setPixmap(pixmap("parley", theme.text, 20, max(2.0, self.devicePixelRatioF())))
 
 
-def _wide_button(name: str, label: str, keys: str) -> QPushButton:
+def _wide_button(name: str, label: str, command: str) -> QPushButton:
     button = QPushButton()
     button.setObjectName(name)
     button.setAccessibleName(label)
     button.setCursor(Qt.CursorShape.PointingHandCursor)
-    words, key = QLabel(label), QLabel(keys)
+    words, key = QLabel(label), spelt(QLabel(), command)
     if name == "searchAll":
         words.setObjectName("figures")
     key.setObjectName("figures")

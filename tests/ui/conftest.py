@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,20 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication
 
+from app import settings
 from app.programs import Program
+from app.settings import Settings
 from app.ui.application import Face, prepare
 from app.ui.main_window import MainWindow
+from tests.download.hub import Hub, running, tiny
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PATIENCE_MS = 10_000
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # The offscreen screen has no native style to ask; this is what it says about that, once.
-HARMLESS = ("This plugin does not support",)
+HARMLESS = ("This plugin does not support", "QObject::connect: No such signal QPlatformNativeInterface::systemTray")
 
+WEIGHTS = "model.safetensors"
 FaceMaker = Callable[..., Face]
 
 
@@ -91,6 +96,8 @@ def app() -> QApplication:
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PARLEY_HOME", str(tmp_path / "parley"))
+    # The page of the first start would lie over what is tested, and titles would come whenever a test takes long.
+    settings.save(replace(Settings(), welcomed=True, titles=False))
     return tmp_path / "parley"
 
 
@@ -144,3 +151,14 @@ def face(new_face: FaceMaker) -> Face:
 @pytest.fixture
 def window(face: Face) -> MainWindow:
     return face.window
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub on this machine with one small model, and no proxy before it."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name == "HF_TOKEN":
+            monkeypatch.delenv(name)
+    with running(tiny({WEIGHTS: bytes(range(256)) * 12 * 2**10})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        yield hub

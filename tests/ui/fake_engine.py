@@ -4,10 +4,12 @@
 
 "story" writes a long one, "table", "code" and "list" what they say, "crash" ends the process in the middle, "hang"
 falls silent, "context" and "broken" fail, "read" takes its time with the prompt, "trap" writes markdown that wants to
-load something.
+load something, "circles" thinks without an end, "fill" fills the context in the middle of an answer. The word "huge"
+counts as 12,000 tokens.
 """
 
 import argparse
+import json
 import os
 import sys
 import threading
@@ -15,7 +17,10 @@ import time
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
+from app.chat.sent import SUMMARY_REQUEST
+from app.chat.titles import TITLE_REQUEST
 from app.protocol import (
+    AnswerNow,
     Channel,
     ChatMessage,
     Delta,
@@ -110,9 +115,26 @@ TRAP = """Look: ![secret](file:///etc/passwd) and ![pixel](http://127.0.0.1:9/pi
 [local](file:///etc/passwd) [script](javascript:alert(1)) [page](https://example.org/)
 """
 GOES_ON = "goes on"
+TITLE = "**“An Answer in a Few Words.”**"
+SUMMARY = "You asked for **three** things about the lamp, and 85 came out."
+NIGHTS = (
+    "Rain",
+    "Snow fell",
+    "A storm came",
+    "Fog lay on the road",
+    "A ship",
+    "The first swallows came back, on day",
+    "Nobody slept in the old mill by the river on night",
+    "A letter from the other side of the sea came",
+    "Frost",
+    "Ice",
+)
+LED_OUT = "\n\nThat is enough thinking."
+HUGE = 12_000
 SENTENCE = (
     "The little lamp on the hill was lit again, and the people of the valley looked up and went on with their work. "
 )
+STORY = "".join(f"{SENTENCE}{NIGHTS[night % 10]} {night}. " for night in range(90))
 THINKING = (
     "The frames are half a second apart. In the third the ball touches the 0.62 mark; in the fourth it is at 1.31, "
     "so between them it travelled 0.69 m in 0.5 s.\n\n"
@@ -123,6 +145,41 @@ THINKING = (
 )
 
 
+TINY_SIZES = {
+    "weights": 12_000_000,
+    "embeddings": 0,
+    "tower": 1_000_000,
+    "token": 1024,
+    "state": 1_000_000,
+    "workspace": 50_000_000,
+    "library": 700_000_000,
+    "most": 8192,
+}
+INSPECTED = {
+    "model": {
+        "name": "Tiny",
+        "precision": "INT4 · EoRA 8",
+        "bytes": 12_000_000,
+        "files": 1,
+        "layers": {"gated_delta": 6, "full_attention": 2},
+        "linears": {"mlp": {"INT4": 24}, "self_attn": {"INT8": 8}},
+        "eora": {"linears": 50, "ranks": [8], "adapter": True},
+        "vision": {"layers": 2, "patch": 16},
+        "mtp": False,
+        "template": True,
+        "native_context": 8192,
+        "odd": ["Its index speaks of 3 bytes of weights."],
+    },
+    "memory": {
+        "device": "a GPU",
+        "total": 24 * GIB,
+        "free": 24 * GIB,
+        "sizes_by_kv_bits": {"16": TINY_SIZES, "8": TINY_SIZES | {"token": 544}},
+    },
+}
+"""What `parley inspect` would say of any folder."""
+
+
 class FakeEngine:
     """Reads commands, answers them at a steady pace."""
 
@@ -131,6 +188,7 @@ class FakeEngine:
         self.pace = pace
         self.loading = loading
         self.no_model = no_model
+        self.hurried = False
         self.commands: SimpleQueue[EngineCommand | None] = SimpleQueue()
         self.later: list[EngineCommand] = []
         self.out = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -194,15 +252,17 @@ class FakeEngine:
     def measure(self, command: Measure) -> None:
         draft = _media(command.draft) if command.draft else []
         tokens = tuple(_tokens(media) for media in draft)
-        text = len(_words(command.draft)) if command.draft else 0
+        text = _count(command.draft) if command.draft else 0
         if "refuse" in (_words(command.draft) if command.draft else []):
             self.send(Failed(command.request, "internal", "It cannot be counted.", ""))
             return
         sizes = tuple((media.width // 32 * 32, media.height // 32 * 32) for media in draft)
-        before = sum(len(_words(m)) + sum(map(_tokens, _media(m))) for m in command.messages)
-        self.send(Measured(command.request, before + 40 if before else 0, sum(tokens) + text, tokens, sizes))
+        each = tuple(_count(m) + sum(map(_tokens, _media(m))) for m in command.messages)
+        before = sum(each) + 40 if each else 0
+        self.send(Measured(command.request, before, sum(tokens) + text, tokens, sizes, each))
 
     def generate(self, command: Generate) -> None:
+        self.hurried = False
         goes_on = command.messages[-1].role == "assistant"
         question = GOES_ON if goes_on else " ".join(_words(command.messages[-1]))
         if "context" in question:
@@ -218,12 +278,14 @@ class FakeEngine:
         if not self.prefill(command, "read" in question):
             self.finish(command, "stopped", 0, 0)
             return
-        thinking, on = self.write(command, "thinking", THINKING if command.thinking and not goes_on else "", "")
+        thought = SENTENCE * 200 if "circles" in question else THINKING
+        thinking, on = self.write(command, "thinking", thought if command.thinking and not goes_on else "", "")
         answered = 0
         if on:
             answered, on = self.write(command, "answer", answer_to(question, command), question)
         if "broken" not in question:
-            self.finish(command, "end" if on else "stopped", thinking, answered)
+            filled = "fill" in question and answered > 20
+            self.finish(command, "context" if filled else "end" if on else "stopped", thinking, answered)
 
     def prefill(self, command: Generate, slowly: bool) -> bool:
         """Report that the prompt is read; whether it was read to its end."""
@@ -239,6 +301,12 @@ class FakeEngine:
         pieces = _pieces(text)
         for count, piece in enumerate(pieces, 1):
             self.send(Delta(command.request, channel, piece, count))
+            spent = self.hurried or 0 < command.thinking_budget <= count
+            if channel == "thinking" and spent and "." in piece:
+                self.send(Delta(command.request, channel, LED_OUT, count + 8))
+                return count + 8, True
+            if "fill" in question and count == 25:
+                return count, False
             if count == 12:
                 self.misbehave(command, question)
             if self.stopped(command, self.pace) or (count == 12 and "broken" in question):
@@ -268,7 +336,9 @@ class FakeEngine:
                 os._exit(0)
             if isinstance(arrived, Stop) and arrived.request == command.request:
                 return True
-            if isinstance(arrived, Measure):
+            if isinstance(arrived, AnswerNow):
+                self.hurried = True
+            elif isinstance(arrived, Measure):
                 self.measure(arrived)
             else:
                 self.later.append(arrived)
@@ -277,7 +347,10 @@ class FakeEngine:
 def answer_to(question: str, command: Generate) -> str:
     if question == GOES_ON:
         return "And so it went on to its end."
-    for word, text in (("code", CODE), ("table", TABLE), ("list", LIST), ("trap", TRAP), ("story", SENTENCE * 90)):
+    for request, reply in ((TITLE_REQUEST, TITLE), (SUMMARY_REQUEST, SUMMARY)):
+        if command.messages[-1].parts == (Text(request),):
+            return reply
+    for word, text in (("code", CODE), ("table", TABLE), ("list", LIST), ("trap", TRAP), ("story", STORY)):
         if word in question:
             return text
     media = _media(command.messages[-1])
@@ -290,6 +363,10 @@ def answer_to(question: str, command: Generate) -> str:
 
 def _words(message: ChatMessage) -> list[str]:
     return " ".join(part.text for part in message.parts if isinstance(part, Text)).lower().split()
+
+
+def _count(message: ChatMessage) -> int:
+    return sum(HUGE if word == "huge" else 1 for word in _words(message))
 
 
 def _media(message: ChatMessage) -> list[Media]:
@@ -306,6 +383,9 @@ def _pieces(text: str) -> list[str]:
 
 
 def main() -> None:
+    if "inspect" in sys.argv:
+        sys.stdout.write(json.dumps(INSPECTED))
+        return
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--pace", type=float, default=0.0005)
     arguments.add_argument("--loading", action="store_true")

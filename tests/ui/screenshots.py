@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QEventLoop, QPoint, Qt, QTimer
@@ -20,13 +21,16 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QImage, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app.chat.conversation import Conversation
+from app import settings
+from app.chat.conversation import Conversation, Question
 from app.history.jobs import folder
 from app.history.store import Store, Summary
 from app.programs import program
 from app.protocol import Timings, Usage
+from app.settings import Settings
 from app.ui.answer import AnswerView
 from app.ui.application import Face, prepare
+from app.ui.keys_dialog import KeysDialog
 from app.ui.trash_dialog import TrashDialog
 from app.ui.user_message import UserMessage
 from tests.ui.conftest import ask, fake, files, until
@@ -56,7 +60,7 @@ class Studio:
         face = Face(self.app, fake("fake_engine", *engine), fake("fake_decoder"))
         face.window.resize(*size)
         face.show()
-        face.window.header.menu.setting_chosen.emit("theme", theme)
+        face.window.preferences.change(theme=theme)
         wait(50)
         return face
 
@@ -91,7 +95,7 @@ class Studio:
         face = Face(self.app, program("engine"), program("decoder"))
         face.window.resize(*size)
         face.show()
-        face.window.header.menu.setting_chosen.emit("theme", theme)
+        face.window.preferences.change(theme=theme)
         until(lambda: face.ready, "the demo model is loaded", 60_000)
         self.answered(face, "What is 37 + 48?", 60_000)
         face.session.new_conversation()
@@ -182,6 +186,70 @@ def thinking(studio: Studio) -> Face:
     ask(face.window, "What happens in this clip?")
     wait(2500)
     return face
+
+
+def thinking_narrow(studio: Studio) -> Face:
+    face = studio.ready("dark", SMALL, pace="0.03")
+    face.window.composer.budget.chosen.emit(8192)
+    ask(face.window, "What happens in this clip?")
+    wait(2500)
+    face.window.thinking_line.now.click()
+    return face
+
+
+def circles(studio: Studio) -> Face:
+    face = studio.ready("light", NARROW, pace="0.002")
+    ask(face.window, "circles please")
+    until(face.window.notice.isVisible)
+    return face
+
+
+def filled(studio: Studio, theme: str, size: tuple[int, int]) -> Face:
+    """Four turns, the last of which fills the context."""
+    face = studio.ready(theme, size)
+    for text in ("A huge text, make a list", "And a huge one more", "A huge third", "Now fill it"):
+        studio.answered(face, text)
+    wait(300)
+    return face
+
+
+def full(studio: Studio) -> Face:
+    return filled(studio, "light", WIDE)
+
+
+def full_small(studio: Studio) -> Face:
+    return filled(studio, "dark", SMALL)
+
+
+def left_out(studio: Studio) -> Face:
+    face = filled(studio, "light", WIDE)
+    face.window.notice.button.click()
+    return _at_the_mark(face)
+
+
+def summarized(studio: Studio) -> Face:
+    face = filled(studio, "dark", WIDE)
+    face.window.notice.other.click()
+    return _at_the_mark(face)
+
+
+def summarized_small(studio: Studio) -> Face:
+    face = filled(studio, "light", SMALL)
+    face.window.notice.other.click()
+    return _at_the_mark(face)
+
+
+def _at_the_mark(face: Face) -> Face:
+    until(lambda: any(question.memory is not None for question in questions_of(face)))
+    until(lambda: not face.session.running(face.session.current))
+    mark = next(question for question in questions_of(face) if question.memory is not None)
+    face.window.transcript.reveal(mark.key, 400)
+    wait(300)
+    return face
+
+
+def questions_of(face: Face) -> list[Question]:
+    return [node for node in face.session.current.path() if isinstance(node, Question)]
 
 
 def answering(studio: Studio) -> Face:
@@ -349,9 +417,96 @@ def trash(studio: Studio) -> Face:
     return face
 
 
+RICH = """## Formulas, notes, tasks
+
+The roots are $x = \\frac{-b \\pm \\sqrt{b^2 - 4ac}}{2a}$, which costs neither $5 nor $10.[^1] In general
+
+\\[
+\\sum_{i=1}^{n} i^2 = \\frac{n(n+1)(2n+1)}{6}
+\\]
+
+- [x] read the **question**
+- [ ] answer it:
+  1. nested, with code
+
+     ```python
+     def total(values: list[int]) -> int:
+         return sum(values)  # evil\u202e here
+     ```
+  2. and on
+     - deeper
+
+> A quotation with a [link](https://example.org/), and $E = mc^2$.
+
+עברית היא שפה שנכתבת מימין לשמאל (RTL), 中文与日本語, emoji 👩‍🔬 🎉.
+
+| a column | another | of numbers | and | more | than | fit | beside | each | other | in | a | small | window |
+|---|---|---:|---|---|---|---|---|---|---|---|---|---|---|
+| one of the rows | with words | 1,024 | x | y | z | $a_1$ | b | c | d | e | f | g | the end |
+| two | more | 7 | x | y | z | $a_2$ | b | c | d | e | f | g | of it |
+
+[^1]: A footnote stays where it was written.
+"""
+
+
+def rich(studio: Studio, theme: str = "light", size: tuple[int, int] = WIDE) -> Face:
+    with closing(Store(folder())) as store:
+        conversation = Conversation()
+        answer = conversation.ask("Show me everything", (), thinking=False)
+        answer.text, answer.stage, answer.ending = RICH, "over", "end"
+        store.put(conversation)
+    face = studio.ready(theme, size)
+    face.session.open(conversation.key)
+    wait(2_500)
+    face.window.transcript.area.verticalScrollBar().setValue(60)
+    return face
+
+
+def rich_dark(studio: Studio) -> Face:
+    return rich(studio, "dark")
+
+
+def rich_small(studio: Studio) -> Face:
+    return rich(studio, "light", SMALL)
+
+
 def slow_path(studio: Studio) -> Face:
     face = studio.face("light", WIDE, "--slow")
     until(lambda: face.ready)
+    return face
+
+
+def chosen(studio: Studio, theme: str, size: tuple[int, int], section: str) -> Face:
+    """The settings over the window, as its screen would show them, at a section."""
+    face = studio.ready(theme, size)
+    face.window.preferences.open_settings(section)
+    dialog = face.window.preferences.dialog
+    assert dialog is not None
+    wait(200)
+    dialog.grab().save(str(studio.folder / f"settings_{theme}_{size[0]}.png"))
+    return face
+
+
+def settings_wide(studio: Studio) -> Face:
+    return chosen(studio, "light", WIDE, "Look")
+
+
+def settings_small(studio: Studio) -> Face:
+    return chosen(studio, "dark", SMALL, "Keys")
+
+
+def keys(studio: Studio) -> Face:
+    face = studio.ready()
+    face.window.deeds.open_keys()
+    wait(100)
+    (dialog,) = face.window.findChildren(KeysDialog)
+    dialog.grab().save(str(studio.folder / "keys_dialog.png"))
+    return face
+
+
+def larger(studio: Studio) -> Face:
+    face = studio.ramp("light", SMALL)
+    face.window.preferences.change(font_size=20)
     return face
 
 
@@ -380,6 +535,13 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     no_model,
     reading,
     thinking,
+    thinking_narrow,
+    circles,
+    full,
+    full_small,
+    left_out,
+    summarized,
+    summarized_small,
     answering,
     stopped,
     dead,
@@ -387,6 +549,9 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     markdown,
     dragged,
     slow_path,
+    rich,
+    rich_dark,
+    rich_small,
     history,
     history_dark,
     history_small,
@@ -399,6 +564,10 @@ STATES: tuple[Callable[[Studio], Face], ...] = (
     editing_answer,
     trashed,
     trash,
+    settings_wide,
+    settings_small,
+    keys,
+    larger,
 )
 REAL: tuple[Callable[[Studio], Face], ...] = (window_light, window_dark, window_narrow)
 
@@ -414,6 +583,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as home:
             os.environ["PARLEY_HOME"] = str(Path(home) / "home")
+            settings.save(replace(Settings(), welcomed=True))
             studio = Studio(app, folder, Path(home))
             studio.take(state(studio), state.__name__)
 

@@ -8,6 +8,7 @@ from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QWidget
 
+from app.chat.sent import generate
 from app.protocol import Media, Sampling, Thumbnail, VideoLimits
 from app.ui.chips import Chip
 from app.ui.main_window import MainWindow
@@ -53,7 +54,7 @@ def test_files_that_are_dropped_anywhere_become_chips_and_go_with_the_message(
     until(lambda: over(window))
     assert newest(window).text == "I see 2 of them: cat.png, ramp.mp4."
     assert not chips(window)
-    request = window.session.current.generate(newest(window), Sampling(), 1)
+    request = generate(window.session.current, newest(window), Sampling(), 1)
     kinds = [part.kind for part in request.messages[0].parts if isinstance(part, Media)]
     assert kinds == ["image", "video"]
 

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from app.ui import figures
-from app.ui.conversation_list import day_name
+from app.ui.conversation_rows import day_name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
-from app.ui.session import ContextUse
+from app.ui.counting import ContextUse
 from app.ui.status_line import StatusLine
 from app.ui.theme import DARK, LIGHT, Theme
 from tests.ui.fake_engine import GAUGES, GIB

@@ -15,9 +15,10 @@ import pytest
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QTextBrowser
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QTextBrowser
 
 from app.chat.conversation import Answer, Conversation, Question
+from app.chat.sent import messages_before
 from app.history.jobs import folder
 from app.history.schema import FILE, raw
 from app.history.store import Store, Summary
@@ -25,7 +26,7 @@ from app.paths import cache_dir
 from app.protocol import EngineCommand, Forget, Generate
 from app.ui.answer import AnswerView
 from app.ui.application import Face
-from app.ui.conversation_list import Entry, rows_of
+from app.ui.conversation_rows import Entry, rows_of
 from app.ui.main_window import MainWindow
 from app.ui.one_instance import OneInstance
 from app.ui.search_panel import HIT
@@ -217,7 +218,7 @@ def test_a_full_disk_is_said_once_and_all_is_saved_when_there_is_room(face: Face
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_and_the_chat_goes_on(new_face: FaceMaker, home: Path) -> None:
-    (home / "data").mkdir(parents=True)
+    (home / "data").mkdir(parents=True, exist_ok=True)
     (home / "data" / "history").write_text("a file where a folder belongs")
     face = new_face()
     assert "cannot be saved" in face.window.notice.sentence.text()
@@ -446,7 +447,7 @@ def test_jobs_that_die_are_started_again(face: Face, tmp_path: Path) -> None:
         os.kill(face.library._jobs.worker.pid, signal.SIGKILL)
         until(lambda: not face.library._jobs.worker.running)
         file = tmp_path / f"{number}.json"
-        face.window.shelf.export(str(file), True, ())
+        face.window.shelf.export(str(file), "json", ())
         until(file.is_file)
 
 
@@ -508,7 +509,7 @@ def test_no_day_comes_back_further_down_when_a_clock_was_wrong() -> None:
     day = datetime(2026, 11, 23, 12)
     used = [day, day + timedelta(days=900), day - timedelta(days=9000), day, day - timedelta(days=1)]
     rows = rows_of([Entry(str(at), str(at), then) for at, then in enumerate(used)], day.date())
-    assert [row if isinstance(row, str) else row.key for row in rows] == [
+    assert [row.key if isinstance(row, Entry) else row for row in rows] == [
         "Today",
         "0",
         "1",
@@ -676,7 +677,7 @@ def test_an_answer_is_edited_and_read_by_the_model_as_it_stands(window: MainWind
     written = answer_view(window, last.key)
     assert written.foot.versions.words.text() == "2/2"
     assert written.ending.text() == "Written by you."
-    assert window.session.current.messages_before(None)[1].parts[0].text == "It is **85**."  # type: ignore[union-attr]
+    assert messages_before(window.session.current)[1].parts[0].text == "It is **85**."  # type: ignore[union-attr]
 
 
 def test_an_interrupted_answer_goes_on_where_it_ended(new_face: FaceMaker) -> None:
@@ -815,11 +816,31 @@ def test_an_export_is_written_and_comes_back(face: Face, tmp_path: Path) -> None
     window = face.window
     answered(window, "What is 37 + 48?")
     file = tmp_path / "all.json"
-    window.shelf.export(str(file), True, ())
+    window.shelf.export(str(file), "json", ())
     until(lambda: "was written" in window.notice.sentence.text())
     face.library.bring_in(str(file))
     until(lambda: "1 conversation imported." in window.notice.sentence.text())
     assert titles(window) == ["Today", "What is 37 + 48?", "What is 37 + 48?"]
-    window.shelf.export(str(tmp_path / "one"), False, (window.session.current.key,))
+    window.shelf.export(str(tmp_path / "one"), "markdown", (window.session.current.key,))
     until((tmp_path / "one.md").is_file)
     assert "37 + 48 = **85**." in (tmp_path / "one.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("form", "ending", "begins"),
+    [("Markdown", ".md", "# What"), ("HTML", ".html", "<!DOCTYPE html>"), ("JSON", ".json", "{")],
+)
+def test_the_dialog_writes_the_form_that_was_chosen_in_it(
+    window: MainWindow, tmp_path: Path, form: str, ending: str, begins: str
+) -> None:
+    answered(window, "What is 37 + 48?")
+    window.sidebar.list.export_requested.emit(window.session.current.key)
+    dialog = next(found for found in window.findChildren(QFileDialog) if found.isVisible())
+    dialog.setDirectory(str(tmp_path))
+    words = next(each for each in dialog.nameFilters() if each.startswith(form))
+    dialog.selectNameFilter(words)
+    dialog.filterSelected.emit(words)  # as when it is chosen with the mouse
+    dialog.selectFile("mine")
+    dialog.accept()
+    until((tmp_path / f"mine{ending}").is_file)
+    assert (tmp_path / f"mine{ending}").read_text(encoding="utf-8").startswith(begins)

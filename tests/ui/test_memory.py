@@ -56,6 +56,19 @@ def test_the_slider_moves_the_plan(dialog: MemoryDialog) -> None:
     assert not dialog.use.isEnabled()
 
 
+def test_keys_and_values_in_8_bits_make_room(dialog: MemoryDialog) -> None:
+    narrow = replace(SIZES, token=33_792)
+    dialog.show_found(replace(FOUND, in_bytes=narrow), 18 * GIB, 131_072, 16)
+    assert not dialog.use.isEnabled()
+    dialog.in_bytes.click()
+    assert dialog.context == 131_072
+    assert dialog.use.isEnabled()
+    chosen: list[dict[str, object]] = []
+    dialog.chosen.connect(chosen.append)
+    dialog.use.click()
+    assert chosen == [{"context": 131_072, "kv_bits": 8}]
+
+
 def test_nothing_that_is_said_is_cut_off(app: QApplication, dialog: MemoryDialog) -> None:
     app.processEvents()
     dialog.show_found(FOUND, 18 * GIB, None)
@@ -99,7 +112,14 @@ def test_the_real_engine_is_asked_and_the_choice_is_loaded(face: Face) -> None:
     dialog.slider.setValue(8)
     dialog.use.click()
     assert desk.dialog is None
-    assert face.window.settings.context == 8192
+    assert (face.window.settings.context, face.window.settings.kv_bits) == (8192, 16)
+    desk.open(Settings(context=4096, kv_bits=8), 0, memory=24 * 10**9)
+    again = desk.dialog
+    assert again is not None
+    until(lambda: not again.slider.isHidden(), "the plan again", patience_ms=60_000)
+    assert again.in_bytes.isChecked()
+    again.most.click()
+    assert (face.window.settings.context, face.window.settings.kv_bits) == (None, 8)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_model_that_nobody_uses_is_unloaded_after_the_chosen_time(window: Main
     until(lambda: isinstance(window.session.state, Ready))
     waiting = window.session._unused
     assert not waiting.isActive()
-    action(window, "After 10 minutes").trigger()
+    window.preferences.change(unload_after=10)
     assert isinstance(window.session.state, Ready)  # it was not loaded again for that
     assert settings.load().unload_after == 10
     assert (waiting.isActive(), waiting.interval()) == (True, 600_000)
