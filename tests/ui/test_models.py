@@ -97,7 +97,7 @@ def test_the_first_start_says_what_was_found_is_skipped_and_found_again(new_face
     until(lambda: page.computer.sentence.text() != LOOKING)
     assert page.computer.figures[MEMORY].text().endswith("GiB free")
     assert "Qwen3.5-27B" in page.computer.sentence.text()
-    assert "17.8 GB to download: about 24 minutes" in page.offer.about.text()
+    assert "20.4 GB to download: about 27 minutes" in page.offer.about.text()
     page.leave.click()
     assert not shell.models_shown
     assert settings.load().welcomed
