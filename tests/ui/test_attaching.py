@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QUrl
-from PySide6.QtGui import QColor, QImage
+from PySide6.QtCore import QMimeData, QPoint, Qt, QUrl
+from PySide6.QtGui import QColor, QDragEnterEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QWidget
 
 from app.chat.sent import generate
 from app.protocol import Media, Sampling, Thumbnail, VideoLimits
 from app.ui.chips import Chip
+from app.ui.conversation_list import ConversationList
 from app.ui.main_window import MainWindow
 from app.ui.previews import PreviewStrip, image_of
 from app.ui.theme import LIGHT
@@ -59,11 +60,20 @@ def test_files_that_are_dropped_anywhere_become_chips_and_go_with_the_message(
     assert kinds == ["image", "video"]
 
 
-def test_only_the_window_itself_takes_drops(window: MainWindow, picture: Path) -> None:
+def test_only_the_window_itself_takes_files(window: MainWindow, picture: Path) -> None:
     drop(window, files(picture))
     ask(window, "show code")
     until(lambda: over(window))
-    assert [part for part in window.findChildren(QWidget) if part.acceptDrops()] == []
+    conversations = window.findChild(ConversationList)
+    assert conversations is not None
+    taking = [part for part in window.findChildren(QWidget) if part.acceptDrops()]
+    assert set(taking) <= {conversations, conversations.viewport()}
+    offered = files(picture)  # the event does not keep it alive
+    copy, left, none = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(5, 5), copy, offered, left, none)
+    enter.ignore()
+    conversations.dragEnterEvent(enter)
+    assert not enter.isAccepted()
 
 
 def test_a_video_is_sampled_again_for_a_model_that_wants_it_otherwise(window: MainWindow, clip: Path) -> None:
