@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,8 +31,6 @@ from tests.ui import hostile
 from tests.ui.conftest import until
 
 UNSEEN = re.compile(f"[{re.escape(hostile.HIDDEN.replace(chr(0x2028), ''))}]")
-AT_MOST_S = 0.4
-"""For one text on a busy machine; measured: 0.1 s for the worst."""
 
 
 class Witness:
@@ -194,10 +191,8 @@ def test_what_a_script_needs_stays(view: MarkdownView) -> None:
 
 @pytest.mark.parametrize("text", hostile.BOMBS, ids=range(len(hostile.BOMBS)))
 def test_nothing_chokes_it(view: MarkdownView, text: str) -> None:
-    began = time.thread_time()
     view.set_text(text[: len(text) // 2], complete=False)
-    painted(view, text)
-    assert time.thread_time() - began < AT_MOST_S
+    painted(view, text)  # comes to an end; how soon is measured by tests/bench/window.py
     assert view.segments
 
 
